@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one tick of a control loop did, and the command and request it may send (msg/Cycle, JointCommand, ChunkRequest)."""
+
+from dataclasses import dataclass
+
+from lerobot_arena.core.stats import StageStat
+from lerobot_arena.core.verdict import Decision, Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRecord:
+    """One tick; arrays are floats in `unit`, empty where msg/Cycle says so."""
+
+    cycle_id: int
+    decision: Decision
+    outcome: Outcome
+    stamp_ns: int
+    state: str
+    unit: str
+    joint_names: tuple[str, ...]
+    late: bool = False
+    epoch: int = 0
+    session_id: str = ""
+    reason: str = ""
+    measured: tuple[float, ...] = ()
+    proposed: tuple[float, ...] = ()
+    executed: tuple[float, ...] = ()
+    queue_steps: int = 0
+    action_age_s: float = 0.0
+    verdicts: tuple[Verdict, ...] = ()
+    stages: tuple[StageStat, ...] = ()
+    deadline_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class JointCommand:
+    """Targets in radians for the end of the period, by joint name."""
+
+    joint_names: tuple[str, ...]
+    positions: tuple[float, ...]
+    epoch: int
+    sequence: int
+    stamp_ns: int
+    period_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRequest:
+    """The guard asks for the next chunk of the session it drives."""
+
+    session_id: str
+    epoch: int
+    sequence: int
+    reset: bool

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error a person or a caller can act on.
+
+::
+
+    ArenaError                  what was wrong, and what to do about it
+    ├── InvalidInput            a value from outside is unusable             (HTTP 400)
+    ├── NotFound                no such session, room, arm, file             (HTTP 404)
+    ├── Conflict                not now: wrong state, duplicate, latched     (HTTP 409)
+    ├── Forbidden               known caller, not allowed                    (HTTP 403)
+    ├── NotAnswering            a process did not show the effect in time    (HTTP 504)
+    ├── Unavailable             a process or device is not there             (HTTP 503)
+    └── PolicyError             a checkpoint cannot be used, or failed at work (HTTP 400)
+        └── PolicyFailed        threw, hung or died while running
+
+The message is one or two sentences for a person; `code` is for programs.
+Broken invariants of our own are `ValueError`, never an `ArenaError`.
+"""
+
+
+class ArenaError(Exception):
+    """Base of all errors that reach a person; `code` names the kind."""
+
+    code = "error"
+
+
+class InvalidInput(ArenaError):
+    """A value from outside is unusable."""
+
+    code = "invalid_input"
+
+
+class NotFound(ArenaError):
+    """The named thing does not exist."""
+
+    code = "not_found"
+
+
+class Conflict(ArenaError):
+    """The request does not fit the present state."""
+
+    code = "conflict"
+
+
+class Forbidden(ArenaError):
+    """The caller may not do this."""
+
+    code = "forbidden"
+
+
+class NotAnswering(ArenaError):
+    """A process did not show the wanted effect in time."""
+
+    code = "not_answering"
+
+
+class Unavailable(ArenaError):
+    """A process or device this needs is not there."""
+
+    code = "unavailable"
+
+
+class PolicyError(ArenaError):
+    """A checkpoint cannot be used as asked."""
+
+    code = "policy"
+
+
+class PolicyFailed(PolicyError):
+    """A loaded policy threw, hung or died."""
+
+    code = "policy_failed"

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node parameters as frozen dataclasses: default, bounds and text in one place.
+
+`ros/declare.py` declares them, `config/*.yaml` is written from them (`yaml_text`), and a test compares.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from math import isfinite
+from typing import Any
+
+from lerobot_arena.core.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class ParamInfo:
+    """What a person needs to know of one parameter."""
+
+    text: str
+    lowest: float | None = None
+    highest: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def param(
+    default: Any, text: str, *, lowest: float | None = None, highest: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A dataclass field that is a parameter. Lists are given as tuples of str."""
+    return field(default=default, metadata={"param": ParamInfo(text, lowest, highest, choices)})
+
+
+def param_infos(params_type: type) -> dict[str, tuple[Any, ParamInfo]]:
+    """name → (default, ParamInfo), in order of declaration."""
+    found = {}
+    for item in fields(params_type):
+        if item.default is MISSING or "param" not in item.metadata:
+            raise ValueError(f"{params_type.__name__}.{item.name} is not declared with param().")
+        found[item.name] = (item.default, item.metadata["param"])
+    return found
+
+
+def _checked(name: str, value: Any, default: Any, info: ParamInfo) -> Any:
+    if isinstance(default, bool):
+        good = isinstance(value, bool)
+    elif isinstance(default, float):
+        good = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        value = float(value) if good else value
+    elif isinstance(default, int):
+        good = isinstance(value, int) and not isinstance(value, bool)
+    elif isinstance(default, tuple):
+        good = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+        value = tuple(value) if good else value
+    else:
+        good = isinstance(value, str)
+    if not good:
+        raise InvalidInput(f"Parameter {name} must be a {type(default).__name__}, got {value!r}.")
+    if info.lowest is not None and value < info.lowest or info.highest is not None and value > info.highest:
+        raise InvalidInput(f"Parameter {name} is {value}; it must lie between {info.lowest} and {info.highest}.")
+    if info.choices and value not in info.choices:
+        raise InvalidInput(f"Parameter {name} is {value!r}; choose one of {', '.join(info.choices)}.")
+    return value
+
+
+def params_from_mapping[P](params_type: type[P], values: Mapping[str, Any]) -> P:
+    """Build the dataclass from a mapping. Raises InvalidInput on an unknown key, wrong type or bound."""
+    infos = param_infos(params_type)
+    if unknown := set(values) - set(infos):
+        raise InvalidInput(f"Unknown parameter {sorted(unknown)[0]!r}. Known: {', '.join(infos)}.")
+    return params_type(**{
+        name: _checked(name, values.get(name, default), default, info) for name, (default, info) in infos.items()
+    })  # fmt: skip
+
+
+def yaml_text(node: str, params_type: type) -> str:
+    """The node's default parameter file, commented with text and bounds."""
+    lines = [f"# Default parameters of the {node} node, written from {params_type.__name__}.", "/**:", f"  {node}:"]
+    lines.append("    ros__parameters:")
+    for name, (default, info) in param_infos(params_type).items():
+        bounds = f" [{info.lowest}, {info.highest}]" if info.lowest is not None or info.highest is not None else ""
+        choices = f" [{' | '.join(info.choices)}]" if info.choices else ""
+        lines += [f"      # {info.text}{bounds}{choices}", f"      {name}: {_yaml(default)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{item}"' for item in value) + "]" if value else '[""]'
+    return f'"{value}"' if isinstance(value, str) else repr(value)
