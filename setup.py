@@ -128,6 +128,7 @@ EXTRAS: dict[str, list[str]] = {
         "mypy",
         "types-PyYAML",
         "types-psutil",
+        "types-setuptools",
     ],
 }
 EXTRAS["demo"] = EXTRAS["sim"]
@@ -201,7 +202,9 @@ def _ros_prefix() -> Path:
     for parent in Path(spec.origin).parents:
         if (parent / "share" / "rosidl_adapter" / "cmake").is_dir():
             return parent
-    raise SystemExit(f"{spec.origin} has no share/rosidl_adapter beside it: this ROS 2 has no development files.")
+    raise SystemExit(
+        f"{spec.origin} has no share/rosidl_adapter beside it: this ROS 2 has no development files."
+    )
 
 
 def _build_messages(prefix: Path) -> Path:
@@ -243,7 +246,12 @@ def _build_messages(prefix: Path) -> Path:
 
 def _fingerprint(prefix: Path) -> str:
     """Return what must not change for the staged build to be reused: ROS, Python and the set of messages."""
-    parts = [str(prefix), sys.executable, sys.version, *sorted(path.name for path in (ROOT / "msg").iterdir())]
+    parts = [
+        str(prefix),
+        sys.executable,
+        sys.version,
+        *sorted(path.name for path in (ROOT / "msg").iterdir()),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -258,7 +266,9 @@ def _cmake() -> str:
 
 def _run(command: list[str], *, environment: dict[str, str]) -> None:
     """Run a build command; show its output only when it fails."""
-    result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    result = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     if result.returncode != 0:
         print(result.stdout, file=sys.stderr)
         raise SystemExit(
@@ -270,7 +280,9 @@ def _run(command: list[str], *, environment: dict[str, str]) -> None:
 def _copy_python_part(staged_package: Path, target: Path) -> None:
     """Replace the generated modules and type support libraries in a package folder."""
     shutil.rmtree(target / "msg", ignore_errors=True)
-    shutil.copytree(staged_package / "msg", target / "msg", ignore=shutil.ignore_patterns("*.c", "__pycache__"))
+    shutil.copytree(
+        staged_package / "msg", target / "msg", ignore=shutil.ignore_patterns("*.c", "__pycache__")
+    )
     for old in target.glob(f"{NAME}_s__rosidl_typesupport_*.so"):
         old.unlink()
     for library in staged_package.glob(f"{NAME}_s__rosidl_typesupport_*.so"):
