@@ -44,7 +44,9 @@ def check_chunk_shape(chunk: ActionChunk) -> None:
     if chunk.actions.ndim != 2 or chunk.horizon == 0:
         raise InvalidInput(f"The action chunk has shape {chunk.actions.shape}; it needs steps × joints.")
     if chunk.horizon > MAX_HORIZON or len(chunk.joint_names) > MAX_JOINTS:
-        raise InvalidInput(f"The action chunk has shape {chunk.actions.shape}; at most {MAX_HORIZON}×{MAX_JOINTS}.")
+        raise InvalidInput(
+            f"The action chunk has shape {chunk.actions.shape}; at most {MAX_HORIZON}×{MAX_JOINTS}."
+        )
     if chunk.actions.shape[1] != len(chunk.joint_names):
         raise InvalidInput(
             f"The action chunk has {chunk.actions.shape[1]} values a step for {len(chunk.joint_names)} joint names."
@@ -54,4 +56,6 @@ def check_chunk_shape(chunk: ActionChunk) -> None:
     if not (0.001 <= chunk.dt_s <= 10.0):
         raise InvalidInput(f"The action chunk's step of {chunk.dt_s} s is outside 0.001 to 10 s.")
     if not (0.0 <= chunk.observation_age_s <= 3600.0):
-        raise InvalidInput(f"The action chunk's observation age of {chunk.observation_age_s} s is impossible.")
+        raise InvalidInput(
+            f"The action chunk's observation age of {chunk.observation_age_s} s is impossible."
+        )

@@ -31,7 +31,9 @@ def check_id(value: str, what: str) -> str:
 def check_arm(value: str) -> str:
     """Return `value` when it can be an arm's namespace. Raises InvalidInput."""
     if not _NAMESPACE.fullmatch(value) or len(value) > MAX_ID_LENGTH * 4:
-        raise InvalidInput(f"Arm {value!r} is not a ROS namespace: use letters, digits and single underscores.")
+        raise InvalidInput(
+            f"Arm {value!r} is not a ROS namespace: use letters, digits and single underscores."
+        )
     return value
 
 

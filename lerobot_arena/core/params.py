@@ -23,7 +23,12 @@ class ParamInfo:
 
 
 def param(
-    default: Any, text: str, *, lowest: float | None = None, highest: float | None = None, choices: tuple[str, ...] = ()
+    default: Any,
+    text: str,
+    *,
+    lowest: float | None = None,
+    highest: float | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field that is a parameter. Lists are given as tuples of str."""
     return field(default=default, metadata={"param": ParamInfo(text, lowest, highest, choices)})
@@ -55,7 +60,9 @@ def _checked(name: str, value: Any, default: Any, info: ParamInfo) -> Any:
     if not good:
         raise InvalidInput(f"Parameter {name} must be a {type(default).__name__}, got {value!r}.")
     if info.lowest is not None and value < info.lowest or info.highest is not None and value > info.highest:
-        raise InvalidInput(f"Parameter {name} is {value}; it must lie between {info.lowest} and {info.highest}.")
+        raise InvalidInput(
+            f"Parameter {name} is {value}; it must lie between {info.lowest} and {info.highest}."
+        )
     if info.choices and value not in info.choices:
         raise InvalidInput(f"Parameter {name} is {value!r}; choose one of {', '.join(info.choices)}.")
     return value
@@ -73,10 +80,16 @@ def params_from_mapping[P](params_type: type[P], values: Mapping[str, Any]) -> P
 
 def yaml_text(node: str, params_type: type) -> str:
     """The node's default parameter file, commented with text and bounds."""
-    lines = [f"# Default parameters of the {node} node, written from {params_type.__name__}.", "/**:", f"  {node}:"]
+    lines = [
+        f"# Default parameters of the {node} node, written from {params_type.__name__}.",
+        "/**:",
+        f"  {node}:",
+    ]
     lines.append("    ros__parameters:")
     for name, (default, info) in param_infos(params_type).items():
-        bounds = f" [{info.lowest}, {info.highest}]" if info.lowest is not None or info.highest is not None else ""
+        bounds = (
+            f" [{info.lowest}, {info.highest}]" if info.lowest is not None or info.highest is not None else ""
+        )
         choices = f" [{' | '.join(info.choices)}]" if info.choices else ""
         lines += [f"      # {info.text}{bounds}{choices}", f"      {name}: {_yaml(default)}"]
     return "\n".join(lines) + "\n"

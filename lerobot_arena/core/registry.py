@@ -27,6 +27,8 @@ class Registry:
         if name not in self._table:
             near = difflib.get_close_matches(name, self._table, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InvalidInput(f"There is no {self.what} {name!r}.{hint} Known: {', '.join(sorted(self._table))}.")
+            raise InvalidInput(
+                f"There is no {self.what} {name!r}.{hint} Known: {', '.join(sorted(self._table))}."
+            )
         module, _, attribute = self._table[name].partition(":")
         return getattr(importlib.import_module(module), attribute)

@@ -195,9 +195,13 @@ def load_robot(reference: str | Path) -> RobotSpec:
     path = Path(reference)
     if path.suffix not in {".yaml", ".yml"}:
         shipped = resources.files("lerobot_arena") / "robots"
-        names = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))
+        names = sorted(
+            entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml")
+        )
         if str(reference) not in names:
-            raise InvalidInput(f"There is no robot {str(reference)!r}. Shipped: {', '.join(names)}; or give a .yaml file.")
+            raise InvalidInput(
+                f"There is no robot {str(reference)!r}. Shipped: {', '.join(names)}; or give a .yaml file."
+            )
         text = (shipped / f"{reference}.yaml").read_text()
     elif not path.is_file():
         raise InvalidInput(f"The robot file {path} does not exist.")

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from lerobot_arena.core.stats import StageStat
 
-INITIALIZING, READY, RUNNING, STOPPED, TIMEOUT, ERROR = "initializing", "ready", "running", "stopped", "timeout", "error"
+INITIALIZING, READY, RUNNING, STOPPED, TIMEOUT, ERROR = (
+    "initializing",
+    "ready",
+    "running",
+    "stopped",
+    "timeout",
+    "error",
+)
 IDLE, PAUSED, EMERGENCY = "idle", "paused", "emergency"
 
 

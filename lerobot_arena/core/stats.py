@@ -46,6 +46,8 @@ class StageTimes:
         with self._lock:
             copies = [(name, self._counts[name], np.array(values)) for name, values in self._values.items()]
         return [
-            StageStat(name, count, *(float(v) for v in np.percentile(values, [50, 95, 99])), float(values.max()))
+            StageStat(
+                name, count, *(float(v) for v in np.percentile(values, [50, 95, 99])), float(values.max())
+            )
             for name, count, values in copies
         ]

@@ -39,7 +39,9 @@ class JointScale:
 
     def __post_init__(self) -> None:
         if not (isfinite(self.lower_rad) and isfinite(self.upper_rad)) or self.lower_rad == self.upper_rad:
-            raise ValueError(f"A joint's range must be finite and not empty: {self.lower_rad} to {self.upper_rad}.")
+            raise ValueError(
+                f"A joint's range must be finite and not empty: {self.lower_rad} to {self.upper_rad}."
+            )
 
     def affine(self, unit: str) -> tuple[float, float]:
         """(scale, offset) with rad = offset + scale·value."""

@@ -17,7 +17,9 @@ async def call_service(client: Any, request: Any, timeout_s: float) -> Any:
 
     def settle(done: Any) -> None:
         if not answer.done():
-            answer.set_result(done.result()) if done.exception() is None else answer.set_exception(done.exception())
+            answer.set_result(done.result()) if done.exception() is None else answer.set_exception(
+                done.exception()
+            )
 
     pending = client.call_async(request)
     pending.add_done_callback(lambda done: loop.call_soon_threadsafe(settle, done))

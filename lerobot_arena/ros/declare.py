@@ -16,7 +16,9 @@ def _descriptor(default: Any, info: ParamInfo) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=text, read_only=True)
     if info.lowest is not None and info.highest is not None:
         if isinstance(default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=info.lowest, to_value=info.highest)]
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=info.lowest, to_value=info.highest)
+            ]
         elif isinstance(default, int) and not isinstance(default, bool):
             descriptor.integer_range = [IntegerRange(from_value=int(info.lowest), to_value=int(info.highest))]
     return descriptor

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only file that imports message types: messages ⇄ core values.
+
+Nodes name message and service classes through this module's attributes. Own messages mirror core dataclasses
+field for field, so `to_msg` and `from_msg` map by name; the few that differ have a function of their own.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Empty, Float64MultiArray, String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from lerobot_arena import msg as own
+from lerobot_arena.core import cycle, session
+from lerobot_arena.core.chunk import ActionChunk
+from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.observation import CameraFrame, FloatArray, JointSample
+from lerobot_arena.core.stats import StageStat
+from lerobot_arena.core.units import RADIANS
+from lerobot_arena.core.verdict import Decision, Outcome, Verdict
+
+__all__ = [
+    "ChangeState", "CompressedImage", "Empty", "Float64MultiArray", "GetState", "Image", "JointState",
+    "JointTrajectory", "JointTrajectoryPoint", "String", "Transition", "Trigger", "chunk_from_msg", "chunk_to_msg",
+    "command_from_msg", "cycle_from_msg", "cycle_to_msg", "frame_from_compressed", "frame_from_image",
+    "frame_to_image", "from_msg", "joints_from_room", "joints_from_state", "joints_to_room", "joints_to_state",
+    "own", "to_msg",
+]  # fmt: skip
+
+NS = 1_000_000_000
+
+
+def stamp_to_msg(stamp_ns: int) -> Time:
+    """Nanoseconds as builtin_interfaces/Time."""
+    return Time(sec=stamp_ns // NS, nanosec=stamp_ns % NS)
+
+
+def stamp_ns_of(stamp: Time) -> int:
+    """builtin_interfaces/Time as nanoseconds."""
+    return int(stamp.sec) * NS + int(stamp.nanosec)
+
+
+def doubles(values: Sequence[float] | FloatArray) -> "array[float]":
+    """What a float64[] field takes without a copy per element."""
+    return array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
+
+
+_CLASSES: dict[type, type] = {
+    StageStat: own.StageStat,
+    Verdict: own.GuardVerdict,
+    session.SessionWanted: own.SessionWanted,
+    session.SessionsWanted: own.SessionsWanted,
+    session.SessionStatus: own.SessionStatus,
+    session.SessionsStatus: own.SessionsStatus,
+    session.GuardState: own.GuardState,
+    session.EmbodimentStatus: own.EmbodimentStatus,
+    session.TaskStatus: own.TaskStatus,
+    cycle.CycleRecord: own.Cycle,
+    cycle.JointCommand: own.JointCommand,
+    cycle.ChunkRequest: own.ChunkRequest,
+}
+_NESTED: dict[tuple[type, str], type] = {
+    (session.SessionsWanted, "sessions"): session.SessionWanted,
+    (session.SessionsStatus, "sessions"): session.SessionStatus,
+    (session.SessionStatus, "stages"): StageStat,
+    (session.GuardState, "stages"): StageStat,
+    (cycle.CycleRecord, "stages"): StageStat,
+    (cycle.CycleRecord, "verdicts"): Verdict,
+}
+
+
+def _field_to_msg(value: Any) -> Any:
+    if type(value) in _CLASSES:
+        return to_msg(value)
+    if isinstance(value, Decision | Outcome):
+        return int(value)
+    if isinstance(value, tuple):
+        if value and isinstance(value[0], float):
+            return doubles(value)
+        return [_field_to_msg(item) for item in value]
+    return value
+
+
+def to_msg(value: Any) -> Any:
+    """The own message that mirrors a core dataclass; `stamp_ns` becomes `stamp`."""
+    message = _CLASSES[type(value)]()
+    for item in fields(value):
+        content = getattr(value, item.name)
+        if item.name == "stamp_ns":
+            message.stamp = stamp_to_msg(content)
+        else:
+            setattr(message, item.name, _field_to_msg(content))
+    return message
+
+
+def from_msg[T](value_type: type[T], message: Any) -> T:
+    """The core dataclass that mirrors an own message."""
+    values: dict[str, Any] = {}
+    for item in fields(value_type):  # type: ignore[arg-type]
+        if item.name == "stamp_ns":
+            values["stamp_ns"] = stamp_ns_of(message.stamp)
+            continue
+        content = getattr(message, item.name)
+        nested = _NESTED.get((value_type, item.name))
+        if nested is not None:
+            content = tuple(from_msg(nested, entry) for entry in content)
+        elif item.name == "decision":
+            content = Decision(content)
+        elif item.name == "outcome":
+            content = Outcome(content)
+        elif not isinstance(content, str | bool | int | float):
+            content = tuple(content.tolist()) if hasattr(content, "tolist") else tuple(content)
+        values[item.name] = content
+    return value_type(**values)
+
+
+def cycle_to_msg(record: cycle.CycleRecord) -> Any:
+    """CycleRecord as msg/Cycle."""
+    return to_msg(record)
+
+
+def cycle_from_msg(message: Any) -> cycle.CycleRecord:
+    """msg/Cycle as CycleRecord. Raises ValueError on an unknown decision."""
+    return from_msg(cycle.CycleRecord, message)
+
+
+def command_from_msg(message: Any) -> cycle.JointCommand:
+    """msg/JointCommand as JointCommand."""
+    return from_msg(cycle.JointCommand, message)
+
+
+def _sample(
+    names: Sequence[str], values: Sequence[float], unit: str, stamp: Time, receipt_ns: int
+) -> JointSample:
+    if len(names) != len(values):
+        raise InvalidInput(f"A joint message has {len(values)} values for {len(names)} names.")
+    return JointSample(tuple(names), np.array(values, dtype=np.float64), unit, stamp_ns_of(stamp), receipt_ns)
+
+
+def joints_from_state(message: Any, receipt_ns: int) -> JointSample:
+    """sensor_msgs/JointState (radians) as JointSample. Raises InvalidInput on unequal lengths."""
+    return _sample(message.name, message.position, RADIANS, message.header.stamp, receipt_ns)
+
+
+def joints_to_state(sample: JointSample, velocities: FloatArray | None = None) -> Any:
+    """JointSample in radians as sensor_msgs/JointState."""
+    message = JointState(name=list(sample.names), position=doubles(sample.values))
+    message.header.stamp = stamp_to_msg(sample.stamp_ns)
+    if velocities is not None:
+        message.velocity = doubles(velocities)
+    return message
+
+
+def joints_from_room(message: Any, receipt_ns: int) -> JointSample:
+    """msg/RoomJoints as JointSample; may name a part of the joints. Raises InvalidInput on unequal lengths."""
+    return _sample(message.names, message.values, message.unit, message.stamp, receipt_ns)
+
+
+def joints_to_room(names: Sequence[str], values: FloatArray, unit: str, sequence: int, stamp_ns: int) -> Any:
+    """Joint values as msg/RoomJoints."""
+    return own.RoomJoints(
+        stamp=stamp_to_msg(stamp_ns), sequence=sequence, unit=unit, names=list(names), values=doubles(values)
+    )
+
+
+def chunk_from_msg(message: Any) -> ActionChunk:
+    """msg/ActionChunk as ActionChunk. Raises InvalidInput when its size does not fit its joint names."""
+    width = len(message.joint_names)
+    values = np.array(message.actions, dtype=np.float64)
+    if width == 0 or values.size == 0 or values.size % width:
+        raise InvalidInput(
+            f"The action chunk has {values.size} values for {width} joints: not steps × joints."
+        )
+    return ActionChunk(
+        actions=values.reshape(-1, width),
+        joint_names=tuple(message.joint_names),
+        unit=message.unit,
+        dt_s=message.dt_s,
+        session_id=message.session_id,
+        epoch=message.epoch,
+        request_sequence=message.request_sequence,
+        sequence=message.sequence,
+        observation_stamp_ns=stamp_ns_of(message.observation_stamp),
+        observation_age_s=message.observation_age_s,
+        execute_steps=message.execute_steps,
+        skew_s=message.skew_s,
+        stage_ms={stage.name: stage.p50_ms for stage in message.stages},
+    )
+
+
+def chunk_to_msg(chunk: ActionChunk) -> Any:
+    """ActionChunk as msg/ActionChunk."""
+    return own.ActionChunk(
+        session_id=chunk.session_id,
+        epoch=chunk.epoch,
+        request_sequence=chunk.request_sequence,
+        sequence=chunk.sequence,
+        observation_stamp=stamp_to_msg(chunk.observation_stamp_ns),
+        observation_age_s=chunk.observation_age_s,
+        dt_s=chunk.dt_s,
+        execute_steps=chunk.execute_steps,
+        unit=chunk.unit,
+        joint_names=list(chunk.joint_names),
+        actions=doubles(chunk.actions),
+        skew_s=chunk.skew_s,
+        stages=[to_msg(StageStat(name, 1, ms, ms, ms, ms)) for name, ms in chunk.stage_ms.items()],
+    )
+
+
+def _pixels(message: Any) -> Any:
+    """H×W×3 rgb of an Image. Raises InvalidInput for an encoding that neither we nor cv_bridge know."""
+    channels = {"rgb8": 3, "bgr8": 3, "mono8": 1}.get(message.encoding)
+    if channels is None:
+        return _with_cv_bridge(message)
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    if height == 0 or width == 0 or step < width * channels or len(message.data) < height * step:
+        raise InvalidInput(
+            f"A {width}×{height} {message.encoding} image came with {len(message.data)} bytes."
+        )
+    raw = np.frombuffer(message.data, dtype=np.uint8, count=height * step).reshape(height, step)
+    pixels = raw[:, : width * channels].reshape(height, width, channels)
+    if channels == 1:
+        return np.repeat(pixels, 3, axis=2)
+    return pixels[:, :, ::-1] if message.encoding == "bgr8" else pixels
+
+
+def _with_cv_bridge(message: Any) -> Any:
+    try:
+        from cv_bridge import CvBridge
+
+        return CvBridge().imgmsg_to_cv2(message, "rgb8")
+    except Exception as error:  # cv_bridge raises its own types, and fails to import under numpy 2
+        raise InvalidInput(
+            f"Image encoding {message.encoding!r} needs cv_bridge, which failed: {error}. "
+            "Publish rgb8, bgr8, mono8, or a CompressedImage."
+        ) from error
+
+
+def frame_from_image(message: Any, camera: str, receipt_ns: int) -> CameraFrame:
+    """sensor_msgs/Image as CameraFrame (rgb, no copy for rgb8). Raises InvalidInput."""
+    return CameraFrame(camera, _pixels(message), stamp_ns_of(message.header.stamp), receipt_ns)
+
+
+def frame_from_compressed(message: Any, camera: str, receipt_ns: int) -> CameraFrame:
+    """sensor_msgs/CompressedImage (JPEG, PNG) as CameraFrame. Raises InvalidInput when it does not decode."""
+    import cv2
+
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if pixels is None:
+        raise InvalidInput(f"A compressed image of {data.size} bytes ({message.format!r}) does not decode.")
+    return CameraFrame(camera, pixels[:, :, ::-1], stamp_ns_of(message.header.stamp), receipt_ns)
+
+
+def frame_to_image(frame: CameraFrame, frame_id: str = "") -> Any:
+    """CameraFrame as sensor_msgs/Image rgb8."""
+    height, width, _ = frame.image.shape
+    message = Image(height=height, width=width, encoding="rgb8", step=width * 3)
+    message.header.frame_id = frame_id or f"{frame.camera}_optical_frame"
+    message.header.stamp = stamp_to_msg(frame.stamp_ns)
+    # array('B') is the only type rclpy takes for uint8[] without checking every element
+    message.data = array("B", np.ascontiguousarray(frame.image).tobytes())
+    return message
