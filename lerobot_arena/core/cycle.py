@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one tick of a control loop did, and the command and request it may send (msg/Cycle, JointCommand, ChunkRequest)."""
+"""What one tick of a control loop did, and what it may send: msg/Cycle, JointCommand and ChunkRequest."""
 
 from dataclasses import dataclass
 

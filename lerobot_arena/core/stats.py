@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 WINDOW = 512
 
@@ -45,9 +46,9 @@ class StageTimes:
         """One StageStat per name, in order of first appearance."""
         with self._lock:
             copies = [(name, self._counts[name], np.array(values)) for name, values in self._values.items()]
-        return [
-            StageStat(
-                name, count, *(float(v) for v in np.percentile(values, [50, 95, 99])), float(values.max())
-            )
-            for name, count, values in copies
-        ]
+        return [_stat(name, count, values) for name, count, values in copies]
+
+
+def _stat(name: str, count: int, values: NDArray[np.float64]) -> StageStat:
+    p50, p95, p99 = (float(v) for v in np.percentile(values, [50, 95, 99]))
+    return StageStat(name, count, p50, p95, p99, float(values.max()))
