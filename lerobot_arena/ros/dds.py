@@ -69,10 +69,10 @@ def apply_profile(environment: MutableMapping[str, str], kind: str = LOCAL) -> P
             f"The DDS profile {path} does not exist. Correct or unset {' and '.join(PROFILE_VARIABLES)}."
         )
     for name in PROFILE_VARIABLES:
-        environment.setdefault(name, str(path))
+        environment[name] = environment.get(name) or str(path)
     profile = Profile(shipped.get(path, OWN), path)
-    if profile.kind == LOCAL:
-        environment.setdefault(DISCOVERY_VARIABLE, "LOCALHOST")
+    if profile.kind == LOCAL and not environment.get(DISCOVERY_VARIABLE):
+        environment[DISCOVERY_VARIABLE] = "LOCALHOST"
     return profile
 
 
@@ -125,7 +125,9 @@ def check_shm(processes: int, *, folder: Path = SHM_FOLDER, segment_bytes: int =
     try:
         figures = os.statvfs(folder)
     except OSError as error:
-        raise Unavailable(f"{folder} cannot be used ({error.strerror}); Fast DDS needs it. {_REMEDY}") from error
+        raise Unavailable(
+            f"{folder} cannot be used ({error.strerror}); Fast DDS needs it. {_REMEDY}"
+        ) from error
     free, total = figures.f_bavail * figures.f_frsize, figures.f_blocks * figures.f_frsize
     needed = processes * segment_bytes
     if free < needed:

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of all tests. Imports neither rclpy nor torch, so that the pure tests run without them."""
+
+import fcntl
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lerobot_arena.ros.dds import apply_profile
+
+# RTPS ports above those of domain 101 collide with Linux's ephemeral ports; 70 and up are left to people.
+_TEST_DOMAINS = range(1, 70)
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def _what_is_missing() -> dict[str, str]:
+    """Marker → why its tests cannot run here."""
+    found = {name: importlib.util.find_spec(name) for name in ("rclpy", "lerobot", "lerobot_arena.msg")}
+    missing = {}
+    if found["rclpy"] is None or found["lerobot_arena.msg"] is None:
+        missing["ros"] = "rclpy or this package's messages are missing: `make test` installs them"
+    if found["lerobot"] is None:
+        missing["lerobot"] = "lerobot is missing: `make test` installs it"
+    if not any(shutil.which(name) for name in _CHROMIUM_NAMES):
+        missing["browser"] = "no Chromium: `apt-get install chromium`"
+    return missing
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, except in CI, where everything has to be there."""
+    if os.environ.get("CI"):
+        return
+    missing = _what_is_missing()
+    for item in items:
+        for marker in item.iter_markers():
+            if marker.name in missing:
+                item.add_marker(pytest.mark.skip(reason=missing[marker.name]))
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
+    """A ROS domain no other test on this machine uses now; set in the environment with the local DDS profile.
+
+    Processes started with `env=os.environ` share it. The claim is a file lock, so it ends with this process.
+    """
+    folder = Path(tempfile.gettempdir()) / f"lerobot_arena_test_domains_{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for domain in _TEST_DOMAINS:
+        with open(folder / str(domain), "w") as claim:
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+            monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+            environment = dict(os.environ)
+            apply_profile(environment)
+            for name in environment.keys() - os.environ.keys():
+                monkeypatch.setenv(name, environment[name])
+            yield domain
+            return
+    pytest.fail(f"All {len(_TEST_DOMAINS)} test domains are taken; see {folder}.")
+
+
+@pytest.fixture
+def data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty data folder, named in ARENA_DATA_DIR."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("ARENA_DATA_DIR", str(folder))
+    return folder
