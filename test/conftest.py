@@ -4,6 +4,7 @@
 import fcntl
 import importlib.util
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -50,7 +51,8 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]
     """
     folder = Path(tempfile.gettempdir()) / f"lerobot_arena_test_domains_{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    for domain in _TEST_DOMAINS:
+    # At random: what a killed process of the last test announced lives on in its domain for three seconds.
+    for domain in random.sample(_TEST_DOMAINS, len(_TEST_DOMAINS)):
         with open(folder / str(domain), "w") as claim:
             try:
                 fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
