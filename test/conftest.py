@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of all tests. Imports neither rclpy nor torch, so that the pure tests run without them."""
 
+import contextlib
 import fcntl
 import importlib.util
 import os
@@ -43,12 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=missing[marker.name]))
 
 
-@pytest.fixture
-def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
-    """A ROS domain no other test on this machine uses now; set in the environment with the local DDS profile.
-
-    Processes started with `env=os.environ` share it. The claim is a file lock, so it ends with this process.
-    """
+@contextlib.contextmanager
+def _own_domain(monkeypatch: pytest.MonkeyPatch, log_dir: Path) -> Iterator[int]:
     folder = Path(tempfile.gettempdir()) / f"lerobot_arena_test_domains_{os.getuid()}"
     folder.mkdir(exist_ok=True)
     # At random: what a killed process of the last test announced lives on in its domain for three seconds.
@@ -59,7 +56,7 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]
             except BlockingIOError:
                 continue
             monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
-            monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+            monkeypatch.setenv("ROS_LOG_DIR", str(log_dir))
             environment = dict(os.environ)
             apply_profile(environment)
             for name in environment.keys() - os.environ.keys():
@@ -67,6 +64,26 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]
             yield domain
             return
     pytest.fail(f"All {len(_TEST_DOMAINS)} test domains are taken; see {folder}.")
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
+    """A ROS domain no other test on this machine uses now; set in the environment with the local DDS profile.
+
+    Processes started with `env=os.environ` share it. The claim is a file lock, so it ends with this process.
+    """
+    with _own_domain(monkeypatch, tmp_path / "ros_log") as domain:
+        yield domain
+
+
+@pytest.fixture(scope="module")
+def module_ros_domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The same for all tests of a module that share one running stack."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        _own_domain(patch, tmp_path_factory.mktemp("ros_log")) as domain,
+    ):
+        yield domain
 
 
 @pytest.fixture
