@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The floors: what rclpy itself takes on this machine, without any of our code in the way."""
 
+import itertools
 import subprocess
 import sys
 import time
@@ -82,7 +83,7 @@ def timer_jitter(rate_hz: float, seconds: float) -> list[float]:
         executor.spin_once(timeout_sec=0.1)
     executor.shutdown()
     node.destroy_node()
-    return [abs(later - earlier - 1.0 / rate_hz) for earlier, later in zip(ticks, ticks[1:], strict=False)]
+    return [abs(later - earlier - 1.0 / rate_hz) for earlier, later in itertools.pairwise(ticks)]
 
 
 __all__ = ["init_ros", "joint_state", "timer_jitter", "two_hops", "wait_until"]

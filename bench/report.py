@@ -33,8 +33,8 @@ def machine() -> str:
             packages.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
-    load = os.getloadavg()[0]
-    return f"{model}, {os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}, {', '.join(packages)}"
+    cores = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    return f"{model}, {cores}, Python {platform.python_version()}, {', '.join(packages)}"
 
 
 def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:

@@ -17,6 +17,8 @@ import httpx
 import psutil
 import pytest
 
+GUARD = "lerobot_arena.guard.node"
+
 
 def wait_for(what: str, done: Callable[[], Any], timeout_s: float) -> Any:
     """Poll `done` until it is true; fails naming `what`."""
