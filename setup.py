@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
@@ -44,7 +45,6 @@ def main() -> None:
         data_files=_data_files(),
         install_requires=RUN_TIME,
         extras_require=EXTRAS,
-        tests_require=["pytest"],
         entry_points={"console_scripts": CONSOLE_SCRIPTS},
         ext_modules=[Extension(f"{NAME}._messages", sources=[])],
         cmdclass={"build_ext": BuildMessages},
@@ -61,8 +61,14 @@ CONSOLE_SCRIPTS = [
 ]
 
 PACKAGE_DATA = {
-    "": ["py.typed"],
-    NAME: ["bridge/ui/**/*", "models/**/*.onnx", "models/**/*.json", "models/**/*.safetensors"],
+    NAME: [
+        "py.typed",
+        "robots/*.yaml",
+        "bridge/ui/**/*",
+        "models/**/*.onnx",
+        "models/**/*.json",
+        "models/**/*.safetensors",
+    ],
 }
 
 # What runs the arm, the page and the demo policy. No torch: onnxruntime runs the demo.
@@ -113,8 +119,8 @@ ROS_BUILD_WHEELS = [
 BUILD_TOOLS = ["setuptools>=68,<80", "wheel", "catkin_pkg", "empy<4", "lark", "cmake>=3.22", "numpy"]
 
 EXTRAS: dict[str, list[str]] = {
-    "ros": [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_RUN_TIME_WHEELS + ROS_BUILD_WHEELS],
-    "build": BUILD_TOOLS,
+    "ros": [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_RUN_TIME_WHEELS],
+    "ros-build": BUILD_TOOLS + [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_BUILD_WHEELS],
     "sim": ["mujoco==3.14.0", "so101-nexus==0.10.0", "fast-simplification", "trimesh"],
     "lerobot": ["lerobot[dataset,training]==0.6.1", "onnx"],
     "test": [
@@ -140,10 +146,10 @@ def _readme() -> str:
     return readme.read_text(encoding="utf-8") if readme.is_file() else ""
 
 
-def _data_files() -> list[tuple[str, list[str]]]:
+def _data_files() -> list[tuple[str, Sequence[str]]]:
     """Return what ament looks for under share/: the index marker, package.xml, launch/ and config/."""
     share = f"share/{NAME}"
-    files = [
+    files: list[tuple[str, Sequence[str]]] = [
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (share, ["package.xml"]),
     ]
@@ -289,7 +295,7 @@ def _copy_python_part(staged_package: Path, target: Path) -> None:
         shutil.copy2(library, target)
 
 
-def _staged_data_files(stage: Path) -> list[tuple[str, list[str]]]:
+def _staged_data_files(stage: Path) -> list[tuple[str, Sequence[str]]]:
     """Return the libraries, interface files and ament index entries, by their folder under the install prefix."""
     by_folder: dict[str, list[str]] = {}
     for path in sorted(stage.rglob("*")):
@@ -299,7 +305,7 @@ def _staged_data_files(stage: Path) -> list[tuple[str, list[str]]]:
         is_index = folder.parts[:2] == ("share", "ament_index")
         if path.is_file() and (is_library or is_interface or is_index):
             by_folder.setdefault(str(folder), []).append(str(path))
-    return list(by_folder.items())
+    return [(folder, files) for folder, files in by_folder.items()]
 
 
 main()
