@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of processes: what `arena up` and the launch files both start from, and the environment they start in.
+
+It starts nothing itself. Imports neither ROS nor anything heavy, so that `ros2 launch` can read it.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lerobot_arena
+from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.ids import check_arm
+from lerobot_arena.ros import dds
+
+BACKENDS = ("mujoco", "lerobot", "topics")
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+DEFAULT_ARM = "arm"
+DEFAULT_ROBOT = "so101"
+DEFAULT_PORT = 8001
+PORT_VARIABLE = "ARENA_BRIDGE_PORT"
+DATA_VARIABLE = "ARENA_DATA_DIR"
+
+Value = str | int | float | bool | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BringupOptions:
+    """What a person chooses; `robot` is a shipped or added robot's name, or a robot file."""
+
+    backend: str = "mujoco"
+    arm: str = DEFAULT_ARM
+    robot: str = DEFAULT_ROBOT
+    robot_config: str = ""
+    port: int = DEFAULT_PORT
+    seed: int | None = None
+    policy_roots: tuple[str, ...] = ()
+    params_file: str = ""
+    log_level: str = "info"
+    use_sim_time: bool = False
+
+    def __post_init__(self) -> None:
+        check_arm(self.arm)
+        for value, known, what in (
+            (self.backend, BACKENDS, "robot backend"),
+            (self.log_level, LOG_LEVELS, "log level"),
+        ):
+            if value not in known:
+                raise InvalidInput(f"There is no {what} {value!r}: choose one of {', '.join(known)}.")
+        if not 1 <= self.port <= 65535:
+            raise InvalidInput(f"Port {self.port} is not a port: choose 1 to 65535.")
+        if self.params_file and not Path(self.params_file).is_file():
+            raise InvalidInput(f"The parameter file {self.params_file} does not exist.")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process. Higher ranks are stopped first, so that nothing commands an arm whose driver has gone."""
+
+    name: str
+    area: str
+    rank: int
+    namespace: str
+    params: Mapping[str, Value] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def module(self) -> str:
+        """What `python -m` runs."""
+        return f"lerobot_arena.{self.area}.node"
+
+    @property
+    def executable(self) -> str:
+        """What `ros2 run lerobot_arena` runs."""
+        return f"{self.area}_node"
+
+    def ros_arguments(self, options: BringupOptions) -> list[str]:
+        """The `--ros-args …` of this process; parameters of the table win over the parameter file."""
+        arguments = ["--ros-args", "-r", f"__ns:=/{self.namespace}", "-r", f"__node:={self.name}"]
+        if options.params_file:
+            arguments += ["--params-file", options.params_file]
+        for key, value in {**self.params, "use_sim_time": options.use_sim_time}.items():
+            arguments += ["-p", f"{key}:={_yaml(value)}"]
+        return [*arguments, "--log-level", options.log_level]
+
+    def command(self, options: BringupOptions, *, python: str = sys.executable) -> list[str]:
+        """The whole command line. -P: a file in the current folder must not stand in for a module."""
+        return [python, "-P", "-u", "-m", self.module, *self.ros_arguments(options)]
+
+
+def _yaml(value: Value) -> str:
+    """A parameter value as YAML; a quoted string stays a string even when it looks like a number."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
+    """Every process of one arm, in order of start."""
+    robot = {"robot": options.robot}
+    driver: dict[str, Value] = {"backend": options.backend, **robot}
+    if options.robot_config:
+        driver["robot_config"] = options.robot_config
+    if options.seed is not None:
+        driver["seed"] = options.seed
+    bridge_environment = {PORT_VARIABLE: str(options.port)}
+    if options.policy_roots:
+        bridge_environment["ARENA_POLICY_ROOTS"] = os.pathsep.join(options.policy_roots)
+    return (
+        ProcessSpec("embodiment", "embodiment", 0, options.arm, driver),
+        ProcessSpec("guard", "guard", 1, options.arm, robot),
+        ProcessSpec("guard_rooms", "guard", 1, "virtual", {**robot, "virtual": True}),
+        ProcessSpec("inference", "inference", 2, "arena", robot),
+        ProcessSpec("bridge", "bridge", 3, "arena", {}, bridge_environment),
+    )
+
+
+def data_folder(environment: Mapping[str, str]) -> Path:
+    """Where everything that outlives a run is kept: ARENA_DATA_DIR, else ~/.local/share/lerobot_arena."""
+    chosen = environment.get(DATA_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    base = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "lerobot_arena"
+
+
+def find_robot(reference: str, data_dir: Path) -> str:
+    """A robot that `arena robot add` wrote, as its file's path; anything else unchanged."""
+    added = data_dir / "robots" / f"{reference}.yaml"
+    return str(added) if "/" not in reference and added.is_file() else reference
+
+
+def prepare_environment(
+    environment: MutableMapping[str, str], *, processes: int, kind: str = dds.LOCAL
+) -> dds.Profile:
+    """Make `environment` the one every process starts in: data folder, DDS profile, ament index, import path.
+
+    Removes dead processes' shared memory. Raises Unavailable, with the remedy, when /dev/shm is too small.
+    """
+    environment[DATA_VARIABLE] = str(data_folder(environment))
+    # The PyPI wheels, and colcon's setup files in a venv, leave the prefix of this Python out.
+    _append(environment, "AMENT_PREFIX_PATH", sys.prefix)
+    root = Path(lerobot_arena.__file__).resolve().parents[1]
+    if root.name not in {"site-packages", "dist-packages"}:
+        _append(environment, "PYTHONPATH", str(root))
+    return dds.prepare(environment, kind, processes=processes)
+
+
+def _append(environment: MutableMapping[str, str], name: str, entry: str) -> None:
+    entries = [part for part in environment.get(name, "").split(os.pathsep) if part]
+    if entry not in entries:
+        environment[name] = os.pathsep.join([*entries, entry])
