@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`arena estop`, `arena reset`, `arena status`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from lerobot_arena.cli.client import Bridge, bridge_url
+from lerobot_arena.cli.output import print_fields, print_json, print_line
+from lerobot_arena.cli.session import AsJson, Url
+from lerobot_arena.core.errors import ArenaError, Unavailable
+
+Arm = Annotated[str | None, typer.Option("--arm", help="The arm's namespace; without it: see above.")]
+
+
+def estop(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
+    """Emergency stop: no further command leaves. Without --arm it stops every arm. It latches until `arena reset`.
+
+    With the bridge dead: ros2 service call /arm/guard/estop std_srvs/srv/Trigger
+    """
+    try:
+        answer = Bridge(bridge_url(url)).post(_path("estop", arm), timeout_s=10.0)
+    except Unavailable as error:
+        raise Unavailable(
+            f"{error} The guard itself still hears "
+            f"`ros2 service call /{arm or 'arm'}/guard/estop std_srvs/srv/Trigger`."
+        ) from error
+    _report(
+        answer,
+        as_json=as_json,
+        text="Emergency stop latched. `arena reset` unlatches it; nothing moves before a start.",
+    )
+
+
+def reset(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
+    """Unlatch the emergency stop. The session stays stopped; `arena session start` moves again.
+
+    Without --arm it means the only arm.
+    """
+    answer = Bridge(bridge_url(url)).post(_path("reset", arm), timeout_s=10.0)
+    _report(answer, as_json=as_json, text="Emergency stop released. Nothing moves before a start.")
+
+
+def status(url: Url = None, as_json: AsJson = False) -> None:
+    """Arms, sessions and what the guard says."""
+    bridge = Bridge(bridge_url(url))
+    answer = {
+        "url": bridge.url,
+        "health": bridge.get("/health"),
+        "arms": bridge.get("/api/arms"),
+        "sessions": bridge.get("/sessions"),
+    }
+    if as_json:
+        print_json(answer)
+        return
+    print_line(f"Bridge {bridge.url}: {answer['health'].get('status', 'unknown')}")
+    arms = answer["arms"]
+    for arm in arms if isinstance(arms, list) else arms.get("arms", []):
+        print_fields({f"arm {arm.get('arm', '?')}": arm})
+    for session in answer["sessions"]:
+        text = f"session {session['session_id']}: {session['status']}"
+        print_line(f"{text} ({session['error_message']})" if session.get("error_message") else text)
+
+
+def _path(verb: str, arm: str | None) -> str:
+    return f"/api/control/{verb}" + (f"?arm={arm}" if arm else "")
+
+
+def _report(answer: Any, *, as_json: bool, text: str) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        print_line(text)
+        if isinstance(answer, dict) and isinstance(answer.get("arms"), dict):
+            print_fields(answer["arms"])
+    if isinstance(answer, dict) and answer.get("success") is False:
+        raise ArenaError(str(answer.get("message", "The guard refused.")))

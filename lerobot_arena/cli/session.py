@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`arena session …`: what the REST API calls sessions."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from lerobot_arena.bringup import DEFAULT_ARM
+from lerobot_arena.cli.client import Bridge, bridge_url
+from lerobot_arena.cli.group import ArenaGroup
+from lerobot_arena.cli.output import print_fields, print_json, print_line, print_table
+from lerobot_arena.core.errors import Conflict, Unavailable
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url", envvar="ARENA_URL", help="The bridge; else the port in ARENA_BRIDGE_PORT, else 8001."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+SessionId = Annotated[str, typer.Argument(help="The session's id.")]
+
+app = typer.Typer(
+    cls=ArenaGroup,
+    no_args_is_help=True,
+    help="Sessions: a policy driving an arm. Creating one never moves anything; `start` does.",
+    epilog="Example: arena session create pick --policy ./outputs/act && arena session start pick",
+)
+
+
+@app.command(epilog="Example: arena session create pick --policy ./outputs/act --camera front --start")
+def create(
+    session_id: SessionId,
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="`demo`, a checkpoint folder under the bridge's policy roots, or a Hub id org/name@rev."
+        ),
+    ],
+    robot: Annotated[
+        str, typer.Option(help="The arm it drives; '' makes a virtual arm whose joints come from clients.")
+    ] = DEFAULT_ARM,
+    camera: Annotated[
+        list[str] | None, typer.Option(help="A camera the policy needs; repeat for more. Default: front.")
+    ] = None,
+    language_instruction: Annotated[
+        str | None, typer.Option("--task", help="What a language policy is told.")
+    ] = None,
+    policy_type: Annotated[str | None, typer.Option(help="When the checkpoint does not say.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="normalized, degrees or radians; when the checkpoint is silent.")
+    ] = None,
+    rate_hz: Annotated[
+        float | None, typer.Option(help="The policy's frame rate; when the checkpoint is silent.")
+    ] = None,
+    workspace_id: Annotated[
+        str | None, typer.Option(help="Name of the rooms' workspace; default: a new one.")
+    ] = None,
+    start: Annotated[
+        bool, typer.Option("--start", help="Start it as soon as its policy is loaded: the arm moves.")
+    ] = False,
+    exist_ok: Annotated[
+        bool, typer.Option("--exist-ok", help="A session of that id may be there already.")
+    ] = False,
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for the bridge to come up.")] = 0.0,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a session; with --start also start it."""
+    body = {
+        "session_id": session_id,
+        "policy_path": policy,
+        "camera_names": camera or ["front"],
+        "robot": robot or None,
+        "language_instruction": language_instruction,
+        "policy_type": policy_type,
+        "unit": unit,
+        "rate_hz": rate_hz,
+        "workspace_id": workspace_id,
+    }
+    bridge = Bridge(bridge_url(url))
+    _wait_for(bridge, wait_s)
+    answer = _create(
+        bridge, {name: value for name, value in body.items() if value is not None}, exist_ok=exist_ok
+    )
+    if start:
+        bridge.post(f"/sessions/{session_id}/start")
+    if as_json:
+        print_json(answer)
+    else:
+        print_line(f"Session {session_id} {'is running' if start else 'created'}.")
+
+
+def _create(bridge: Bridge, body: dict[str, Any], *, exist_ok: bool) -> Any:
+    try:
+        return bridge.post("/sessions", body)
+    except Conflict:
+        if not exist_ok:
+            raise
+        return bridge.get(f"/sessions/{body['session_id']}")
+
+
+def _wait_for(bridge: Bridge, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            bridge.get("/health")
+            return
+        except Unavailable:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.25)
+
+
+def _verb(name: str, session_id: str, url: str | None, *, as_json: bool) -> None:
+    answer = Bridge(bridge_url(url)).post(f"/sessions/{session_id}/{name}")
+    print_json(answer) if as_json else print_line(answer["message"])
+
+
+@app.command(epilog="Example: arena session start pick")
+def start(session_id: SessionId, url: Url = None, as_json: AsJson = False) -> None:
+    """Start: the arm moves. Waits while the policy is still loading."""
+    _verb("start", session_id, url, as_json=as_json)
+
+
+@app.command()
+def stop(session_id: SessionId, url: Url = None, as_json: AsJson = False) -> None:
+    """Stop: the arm holds its last target."""
+    _verb("stop", session_id, url, as_json=as_json)
+
+
+@app.command()
+def restart(session_id: SessionId, url: Url = None, as_json: AsJson = False) -> None:
+    """Stop, forget the policy's history, and start."""
+    _verb("restart", session_id, url, as_json=as_json)
+
+
+@app.command()
+def delete(session_id: SessionId, url: Url = None, as_json: AsJson = False) -> None:
+    """Stop and delete."""
+    answer = Bridge(bridge_url(url)).delete(f"/sessions/{session_id}")
+    print_json(answer) if as_json else print_line(answer["message"])
+
+
+@app.command("list")
+def list_sessions(url: Url = None, as_json: AsJson = False) -> None:
+    """All sessions with their status."""
+    sessions = Bridge(bridge_url(url)).get("/sessions")
+    if as_json:
+        print_json(sessions)
+    elif not sessions:
+        print_line("No session yet: `arena session create --help`.")
+    else:
+        rows = (
+            [
+                item["session_id"],
+                item["status"],
+                item["policy_path"],
+                ", ".join(item["camera_names"]),
+                item.get("error_message") or "",
+            ]
+            for item in sessions
+        )
+        print_table(["session", "status", "policy", "cameras", "message"], rows)
+
+
+@app.command()
+def show(session_id: SessionId, url: Url = None, as_json: AsJson = False) -> None:
+    """One session with its rooms and figures."""
+    answer = Bridge(bridge_url(url)).get(f"/sessions/{session_id}")
+    print_json(answer) if as_json else print_fields(answer)
