@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bridge's REST answers this page reads, as typed values.
+
+import { asList, asNumber, asNumbers, asObject, asText, asTexts, type Json } from './json';
+import { request } from './rest';
+
+const READ_TIMEOUT_MS = 2500;
+/** The bridge waits up to 60 s for a policy to load before it answers a start. */
+const START_TIMEOUT_MS = 70_000;
+const STOP_TIMEOUT_MS = 15_000;
+const RESET_TIMEOUT_MS = 15_000;
+
+export interface Arm {
+  name: string;
+  cameras: string[];
+  backend: string;
+}
+
+/** An arm's guard as /api/control/status tells it. */
+export interface Control {
+  state: string;
+  message: string;
+  notReady: string[];
+  sink: string;
+  /** Cycles per PASS, CLAMP, REJECT, FAULT while running. */
+  decisions: number[];
+  holds: number;
+  lateCycles: number;
+  cycleCount: number;
+  rateHz: number | null;
+}
+
+export interface Stage {
+  name: string;
+  p50Ms: number | null;
+  p95Ms: number | null;
+  p99Ms: number | null;
+}
+
+export interface Session {
+  id: string;
+  arm: string;
+  status: string;
+  errorMessage: string;
+  policy: string;
+  inferenceStages: Stage[];
+  inferenceCount: number;
+  misses: number;
+}
+
+export async function readArms(): Promise<Arm[]> {
+  const body = await request('GET', '/api/arms', READ_TIMEOUT_MS);
+  return asList(asObject(body)['arms']).map(asObject).map(parseArm);
+}
+
+export async function readControl(arm: string): Promise<Control> {
+  return parseControl(asObject(await request('GET', `/api/control/status?arm=${encodeURIComponent(arm)}`, READ_TIMEOUT_MS)));
+}
+
+export async function readSessions(): Promise<Session[]> {
+  return asList(await request('GET', '/sessions', READ_TIMEOUT_MS)).map(asObject).map(parseSession);
+}
+
+export async function startSession(id: string): Promise<void> {
+  await request('POST', `/sessions/${encodeURIComponent(id)}/start`, START_TIMEOUT_MS);
+}
+
+export async function stopSession(id: string): Promise<void> {
+  await request('POST', `/sessions/${encodeURIComponent(id)}/stop`, STOP_TIMEOUT_MS);
+}
+
+export async function resetArm(arm: string): Promise<void> {
+  await request('POST', `/api/control/reset?arm=${encodeURIComponent(arm)}`, RESET_TIMEOUT_MS);
+}
+
+export async function resetScene(arm: string): Promise<void> {
+  await request('POST', `/api/arms/${encodeURIComponent(arm)}/scene/reset`, RESET_TIMEOUT_MS);
+}
+
+function parseArm(arm: Json): Arm {
+  return {
+    name: asText(arm['arm']),
+    cameras: asTexts(arm['cameras']),
+    backend: asText(asObject(arm['embodiment'])['backend']),
+  };
+}
+
+function parseControl(control: Json): Control {
+  return {
+    state: asText(control['state']),
+    message: asText(control['message']) || asText(control['error']),
+    notReady: asTexts(control['not_ready']),
+    sink: asText(control['sink']),
+    decisions: asNumbers(control['decisions']),
+    holds: asNumber(control['holds']) ?? 0,
+    lateCycles: asNumber(control['late_cycles']) ?? 0,
+    cycleCount: asNumber(control['cycle_count']) ?? 0,
+    rateHz: asNumber(control['control_frequency_hz']),
+  };
+}
+
+function parseSession(session: Json): Session {
+  const stats = asObject(session['stats']);
+  const inference = asObject(session['inference_stats']);
+  return {
+    id: asText(session['session_id']),
+    arm: asText(session['arm']),
+    status: asText(session['status']),
+    errorMessage: asText(session['error_message']),
+    policy: asText(session['policy_path']),
+    inferenceStages: Object.entries(asObject(inference['stages'])).map(([name, stage]) => parseStage(name, asObject(stage))),
+    inferenceCount: asNumber(stats['inference_count']) ?? 0,
+    misses: asNumber(inference['misses']) ?? 0,
+  };
+}
+
+function parseStage(name: string, stage: Json): Stage {
+  return {
+    name,
+    p50Ms: asNumber(stage['p50']),
+    p95Ms: asNumber(stage['p95']),
+    p99Ms: asNumber(stage['p99']),
+  };
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page as one thing: what comes in changes the model, ten times a second the views show it.
+
+import { readArms, readControl, readSessions, resetArm, resetScene, startSession, stopSession } from './api';
+import { byId, setOptions } from './dom';
+import { EmergencyStop } from './estop';
+import { Model } from './model';
+import { Notice } from './notice';
+import { poll } from './poll';
+import { RequestFailed } from './rest';
+import { Telemetry } from './telemetry';
+import { CamerasView } from './views/cameras';
+import { EstopView } from './views/estop';
+import { GuardView, Interventions } from './views/guard';
+import { JointsView } from './views/joints';
+import { SessionView } from './views/session';
+import { StripView } from './views/strip';
+import { TaskView } from './views/task';
+import { TimingView } from './views/timing';
+import type { Cycle } from './wire';
+
+const POLL_MS = 800;
+const DRAW_MS = 100;
+
+export class App {
+  private readonly model = new Model();
+  private readonly interventions = new Interventions();
+  private readonly estop = new EmergencyStop();
+  private readonly notice = new Notice();
+  private readonly cameras = new CamerasView(
+    [byId('camera-0', HTMLElement), byId('camera-1', HTMLElement)],
+    byId('swap', HTMLButtonElement),
+  );
+  private readonly armSelect = byId('arm', HTMLSelectElement);
+  private readonly armPick = byId('arm-pick', HTMLElement);
+  private readonly scene = byId('scene', HTMLButtonElement);
+  private readonly strip = new StripView();
+  private readonly joints = new JointsView();
+  private readonly guard = new GuardView();
+  private readonly timing = new TimingView();
+  private readonly task = new TaskView();
+  private readonly session = new SessionView({
+    choose: (id) => {
+      this.model.sessionId = id;
+      this.timing.clear();
+      this.draw();
+    },
+    start: () => this.onSession('starting', startSession),
+    stop: () => this.onSession('stopping', stopSession),
+  });
+  private readonly estopView = new EstopView(this.estop, () => this.draw(), () => void this.reset());
+  private readonly telemetry = new Telemetry({
+    onCycle: (cycle) => this.receive(cycle),
+    onFrame: (frame) => void this.cameras.receive(frame, performance.now()),
+  });
+  private pendingVerb = '';
+  private isResetting = false;
+
+  run(): void {
+    this.armSelect.addEventListener('change', () => this.chooseArm(this.armSelect.value));
+    this.scene.addEventListener('click', () => void this.newScene());
+    poll(() => this.refresh(), POLL_MS);
+    window.setInterval(() => this.draw(), DRAW_MS);
+  }
+
+  private receive(cycle: Cycle): void {
+    this.model.addCycle(cycle, performance.now());
+    this.interventions.add(cycle);
+  }
+
+  private async refresh(): Promise<void> {
+    try {
+      this.model.arms = await readArms();
+      const known = this.model.arms.some((arm) => arm.name === this.model.arm);
+      const first = this.model.arms[0];
+      if (!known && first) this.chooseArm(first.name);
+      const arm = this.model.arm;
+      const [sessions, control] = await Promise.all([readSessions(), arm === null ? null : readControl(arm)]);
+      const at = performance.now();
+      this.model.sessions = { value: sessions, at };
+      if (control && arm === this.model.arm) this.model.control = { value: control, at };
+      this.model.isRestUp = true;
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error;
+      // An answer that refuses is still a bridge; no answer is none.
+      this.model.isRestUp = error.status !== 0;
+    }
+    this.chooseSession();
+    this.followArm();
+  }
+
+  private chooseArm(arm: string): void {
+    if (arm === this.model.arm) return;
+    this.model.chooseArm(arm);
+    this.interventions.clear();
+    this.guard.clear();
+    this.timing.clear();
+    this.cameras.forget();
+    this.chooseSession();
+    this.followArm();
+  }
+
+  private followArm(): void {
+    const arm = this.model.arms.find((entry) => entry.name === this.model.arm);
+    if (!arm) return;
+    this.cameras.show(arm.cameras);
+    this.telemetry.follow(arm.name, arm.cameras);
+  }
+
+  /** Keep the chosen session; else the running one, else the first of this arm. */
+  private chooseSession(): void {
+    if (this.model.session()) return;
+    const here = this.model.sessionsHere();
+    this.model.sessionId = (here.find((session) => session.status === 'running') ?? here[0])?.id ?? null;
+  }
+
+  private onSession(verb: string, act: (id: string) => Promise<void>): void {
+    const id = this.model.sessionId;
+    if (id === null) return;
+    this.pendingVerb = verb;
+    void this.ask(() => act(id)).finally(() => {
+      this.pendingVerb = '';
+    });
+    this.draw();
+  }
+
+  private async reset(): Promise<void> {
+    const arm = this.model.arm;
+    if (arm === null) return;
+    this.isResetting = true;
+    if (await this.ask(() => resetArm(arm))) this.estop.clear();
+    this.isResetting = false;
+    this.draw();
+  }
+
+  private async newScene(): Promise<void> {
+    const arm = this.model.arm;
+    if (arm !== null) await this.ask(() => resetScene(arm));
+  }
+
+  /** Ask the bridge; true when it did it, else its reason is shown. */
+  private async ask(act: () => Promise<void>): Promise<boolean> {
+    try {
+      await act();
+      this.notice.hide();
+      return true;
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error;
+      this.notice.show(error.message);
+      return false;
+    } finally {
+      await this.refresh();
+    }
+  }
+
+  private draw(): void {
+    const now = performance.now();
+    const { model } = this;
+    model.isSocketOpen = this.telemetry.isOpen;
+    const isLive = model.health(now) === 'live';
+    const state = model.state(now);
+    const control = model.control?.value ?? null;
+    const newestS = model.cycles.at(-1)?.timestampS ?? 0;
+    const endS = model.live ? model.live.value.timestampS + (now - model.live.at) / 1000 : newestS;
+    this.estop.settle(state, now);
+    this.strip.render(model, this.estop.report, now);
+    this.estopView.render(state, this.isResetting);
+    this.session.render(model.sessionsHere(), model.session(), this.pendingVerb, state);
+    this.cameras.render(now);
+    this.task.render(model.task, isLive);
+    this.joints.render(model.cycles, endS, isLive);
+    this.guard.render(model.cycles, this.interventions, control, isLive);
+    this.timing.render(model.cycles, endS, { control, session: model.session(), isLive });
+    this.armPick.hidden = model.arms.length < 2;
+    setOptions(this.armSelect, model.arms.map((arm) => arm.name), model.arm);
+    this.scene.hidden = !model.task;
+  }
+}

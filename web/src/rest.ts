@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests to the bridge: always with a deadline, and with the bridge's own words when they fail.
+
+import { asList, asObject, asText } from './json';
+
+export class RequestFailed extends Error {
+  constructor(
+    message: string,
+    /** HTTP status; 0 when no answer came. */
+    readonly status: number,
+    /** The answer's body, when it was JSON. */
+    readonly body: unknown = null,
+  ) {
+    super(message);
+  }
+}
+
+/** The JSON answer of a GET or POST. Throws RequestFailed: no answer in time, or a status that is not 2xx. */
+export async function request(method: 'GET' | 'POST', path: string, timeoutMs: number): Promise<unknown> {
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(path, { method, cache: 'no-store', signal: AbortSignal.timeout(timeoutMs) });
+    text = await response.text();
+  } catch (error) {
+    const isTimeout = error instanceof DOMException && error.name === 'TimeoutError';
+    throw new RequestFailed(
+      isTimeout ? `The bridge gave no answer within ${timeoutMs / 1000} s.` : 'The bridge cannot be reached.',
+      0,
+    );
+  }
+  const body = parseOrNull(text);
+  if (!response.ok) throw new RequestFailed(describeFailure(response.status, body), response.status, body);
+  return body;
+}
+
+function parseOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** FastAPI's `detail`: a sentence, or a list of what is wrong with the body. */
+function describeFailure(status: number, body: unknown): string {
+  const detail = asObject(body)['detail'];
+  const sentences = Array.isArray(detail) ? asList(detail).map((entry) => asText(asObject(entry)['msg'])) : [asText(detail)];
+  return sentences.filter(Boolean).join(' ') || `The bridge answered ${status}.`;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which session, its state, Start and Stop.
+
+import type { Session } from '../api';
+import { byId, setData, setOptions, setText } from '../dom';
+import { ABSENT } from '../format';
+
+export interface SessionActions {
+  choose(sessionId: string): void;
+  start(): void;
+  stop(): void;
+}
+
+export class SessionView {
+  private readonly select = byId('session', HTMLSelectElement);
+  private readonly status = byId('session-status', HTMLElement);
+  private readonly start = byId('start', HTMLButtonElement);
+  private readonly stop = byId('stop', HTMLButtonElement);
+
+  constructor(actions: SessionActions) {
+    this.select.addEventListener('change', () => actions.choose(this.select.value));
+    this.start.addEventListener('click', () => actions.start());
+    this.stop.addEventListener('click', () => actions.stop());
+  }
+
+  /** `pending`: the verb that is under way; `state`: the guard's, empty when unknown. */
+  render(sessions: readonly Session[], session: Session | null, pending: string, state: string): void {
+    setOptions(this.select, sessions.map((entry) => entry.id), session?.id ?? null);
+    this.select.disabled = sessions.length < 2;
+    const status = pending || session?.status || ABSENT;
+    setText(this.status, state === '' && session && !pending ? `${status}?` : status);
+    setData(this.status, 'status', state === '' ? 'unknown' : status);
+    this.start.disabled = !session || pending !== '' || session.status === 'running' || state === 'emergency';
+    this.stop.disabled = !session || pending === 'stopping';
+  }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// One sentence that says what is going on, the most urgent thing first.
+
+import type { EstopReport } from '../estop';
+import { byId, setData, setText } from '../dom';
+import { formatAge } from '../format';
+import type { Health, Model } from '../model';
+
+type Tone = 'quiet' | 'good' | 'warn' | 'alarm' | 'lost';
+
+interface Sentence {
+  tone: Tone;
+  text: string;
+}
+
+const HEALTH_WORDS: Record<Health, string> = {
+  connecting: 'connecting',
+  offline: 'no connection',
+  silent: 'no data',
+  live: 'live',
+};
+
+export class StripView {
+  private readonly page = byId('page', HTMLElement);
+  private readonly strip = byId('strip', HTMLElement);
+  private readonly sentence = byId('sentence', HTMLElement);
+  private readonly since = byId('since', HTMLElement);
+  private readonly link = byId('link', HTMLElement);
+  private readonly linkText = byId('link-text', HTMLElement);
+
+  render(model: Model, estop: EstopReport, now: number): void {
+    const health = model.health(now);
+    const { tone, text } = sentenceOf(model, estop, now);
+    setData(this.strip, 'tone', tone);
+    setText(this.sentence, text);
+    // Apart from the sentence, so that a screen reader is not told each tenth of a second.
+    const isOld = health === 'offline' || health === 'silent';
+    setText(this.since, isOld ? `no data for ${formatAge(model.silenceS(now))}` : '');
+    setData(this.link, 'health', health);
+    setText(this.linkText, HEALTH_WORDS[health]);
+    setData(this.page, 'health', health);
+    document.title = `${titleMark(tone)}lerobot arena`;
+  }
+}
+
+/** What the page says about itself. Pure. */
+export function sentenceOf(model: Model, estop: EstopReport, now: number): Sentence {
+  if (estop.phase === 'failed') return { tone: 'alarm', text: `${estop.message} Cut the arm's power, or press again.` };
+  if (estop.phase === 'sent') return { tone: 'alarm', text: estop.message };
+  const health = model.health(now);
+  if (health === 'offline') {
+    return { tone: 'lost', text: 'Connection to the bridge lost. What you see is old, and the arm may be moving. Trying again.' };
+  }
+  if (health === 'connecting') return { tone: 'quiet', text: 'Connecting to the bridge.' };
+  if (model.state(now) === 'emergency') return { tone: 'alarm', text: emergencyText(model, estop) };
+  if (health === 'silent') {
+    return { tone: 'lost', text: 'The guard of this arm sends nothing. What you see is old; the arm holds by its own command timeout.' };
+  }
+  return sessionSentence(model, now);
+}
+
+function emergencyText(model: Model, estop: EstopReport): string {
+  const sink = model.control?.value.sink;
+  const who = estop.phase === 'acknowledged' ? estop.message : sink ? `Arm: ${sink}.` : '';
+  return ['Emergency stop is latched.', who, 'Reset, then start again.'].filter(Boolean).join(' ');
+}
+
+function sessionSentence(model: Model, now: number): Sentence {
+  const session = model.session();
+  if (!session) return { tone: 'quiet', text: 'No session for this arm. Create one with `arena session create`.' };
+  if (session.status === 'error') return { tone: 'alarm', text: session.errorMessage || 'The session failed.' };
+  if (model.state(now) === 'running') return runningSentence(model);
+  if (session.status === 'initializing') return { tone: 'quiet', text: 'The policy is being loaded.' };
+  if (session.status === 'timeout') return { tone: 'warn', text: session.errorMessage || 'The session had no input for too long. The arm holds.' };
+  const why = session.errorMessage || model.control?.value.message || '';
+  const obstacles = model.control?.value.notReady.join(' ') ?? '';
+  if (obstacles) return { tone: 'warn', text: [why, `Not ready to start: ${obstacles}`].filter(Boolean).join(' ') };
+  if (why) return { tone: 'warn', text: why };
+  return { tone: 'quiet', text: 'Ready. The arm holds still until you press Start.' };
+}
+
+function runningSentence(model: Model): Sentence {
+  const cycle = model.live?.value;
+  if (cycle?.outcome === 'held') return { tone: 'warn', text: `Running, but the arm holds: ${cycle.reason || 'no action to play'}` };
+  return { tone: 'good', text: 'Running. The policy drives the arm through the guard.' };
+}
+
+function titleMark(tone: Tone): string {
+  if (tone === 'alarm') return '⛔ ';
+  return tone === 'lost' ? '⚠ ' : '';
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// What /ws/telemetry sends: cycle events as JSON, camera frames as [0x01][name length][name][jpeg].
+
+import { asList, asNumber, asNumbers, asObject, asText, asTexts, type Json } from './json';
+
+/** PASS < CLAMP < REJECT < FAULT. */
+export const DECISIONS = ['PASS', 'CLAMP', 'REJECT', 'FAULT'] as const;
+export type Decision = (typeof DECISIONS)[number];
+
+export interface Verdict {
+  check: string;
+  layer: string;
+  decision: Decision;
+  reason: string;
+}
+
+/** Values per joint in `unit`; null where the cycle had none. */
+export interface Joints {
+  names: string[];
+  unit: string;
+  measured: number[] | null;
+  proposed: number[] | null;
+  executed: number[] | null;
+}
+
+/** What the simulated task's referee says. */
+export interface Task {
+  name: string;
+  episode: number;
+  successes: number;
+  failures: number;
+  elapsedS: number;
+  limitS: number;
+  isSuccess: boolean;
+  isOver: boolean;
+  stage: string;
+}
+
+/** One tick of an arm's guard. `isReplay` marks the history sent on connect: it is never shown as now. */
+export interface Cycle {
+  id: number;
+  timestampS: number;
+  isReplay: boolean;
+  decision: Decision;
+  outcome: string;
+  reason: string;
+  state: string;
+  sessionId: string;
+  queueSteps: number;
+  actionAgeS: number | null;
+  deadlineMs: number | null;
+  stagesMs: Map<string, number>;
+  verdicts: Verdict[];
+  joints: Joints;
+  task: Task | null;
+}
+
+export interface Frame {
+  camera: string;
+  jpeg: Blob;
+}
+
+const FRAME_MAGIC = 0x01;
+const FRAME_HEADER = 2;
+
+export function rank(decision: Decision): number {
+  return DECISIONS.indexOf(decision);
+}
+
+/** The cycle in a text message; null for pings and kinds this page does not know. */
+export function parseCycle(text: string): Cycle | null {
+  const event = asObject(JSON.parse(text));
+  const id = asNumber(event['cycle_id']);
+  const timestampS = asNumber(event['timestamp']);
+  if (event['type'] !== 'cycle' || id === null || timestampS === null) return null;
+  const verdicts = asList(event['guard_statuses']).map(parseVerdict);
+  const perf = asObject(event['perf']);
+  return {
+    id,
+    timestampS,
+    isReplay: event['replay'] === true,
+    decision: verdicts.reduce<Decision>((worst, v) => (rank(v.decision) > rank(worst) ? v.decision : worst), 'PASS'),
+    outcome: asText(event['outcome']),
+    reason: asText(event['reason']),
+    state: asText(event['state']),
+    sessionId: asText(event['session_id']),
+    queueSteps: asNumber(event['queue_steps']) ?? 0,
+    actionAgeS: asNumber(event['action_age_s']),
+    deadlineMs: asNumber(perf['deadline_ms']),
+    stagesMs: parseStages(asObject(perf['stages'])),
+    verdicts,
+    joints: parseJoints(asObject(event['joints'])),
+    task: event['task'] ? parseTask(asObject(event['task'])) : null,
+  };
+}
+
+/** The camera frame in a binary message; null when it is not one. */
+export function parseFrame(buffer: ArrayBuffer): Frame | null {
+  const head = new Uint8Array(buffer, 0, Math.min(FRAME_HEADER, buffer.byteLength));
+  const nameLength = head[1];
+  if (head[0] !== FRAME_MAGIC || nameLength === undefined) return null;
+  const start = FRAME_HEADER + nameLength;
+  if (buffer.byteLength <= start) return null;
+  const camera = new TextDecoder().decode(new Uint8Array(buffer, FRAME_HEADER, nameLength));
+  return { camera, jpeg: new Blob([new Uint8Array(buffer, start)], { type: 'image/jpeg' }) };
+}
+
+function parseVerdict(value: unknown): Verdict {
+  const verdict = asObject(value);
+  const decision = DECISIONS.find((known) => known === verdict['decision']);
+  return {
+    check: asText(verdict['name']),
+    layer: asText(verdict['layer']),
+    // A word this page does not know must not look harmless.
+    decision: decision ?? 'FAULT',
+    reason: asText(verdict['reason']),
+  };
+}
+
+function parseStages(stages: Json): Map<string, number> {
+  const known = new Map<string, number>();
+  for (const [name, value] of Object.entries(stages)) {
+    const duration = asNumber(value);
+    if (duration !== null) known.set(name, duration);
+  }
+  return known;
+}
+
+function parseJoints(joints: Json): Joints {
+  const names = asTexts(joints['names']);
+  const column = (key: string): number[] | null => {
+    const values = asNumbers(joints[key]);
+    return values.length === names.length && names.length > 0 ? values : null;
+  };
+  return {
+    names,
+    unit: asText(joints['unit']),
+    measured: column('measured'),
+    proposed: column('proposed'),
+    executed: column('executed'),
+  };
+}
+
+/** The referee's state; shared with GET /api/arms. */
+export function parseTask(task: Json): Task {
+  return {
+    name: asText(task['task']),
+    episode: asNumber(task['episode']) ?? 0,
+    successes: asNumber(task['successes']) ?? 0,
+    failures: asNumber(task['failures']) ?? 0,
+    elapsedS: asNumber(task['elapsed_s']) ?? 0,
+    limitS: asNumber(task['time_limit_s']) ?? 0,
+    isSuccess: task['is_success'] === true,
+    isOver: task['is_over'] === true,
+    stage: asText(task['stage']),
+  };
+}
