@@ -13,21 +13,22 @@ import numpy as np
 
 from lerobot_arena.core.observation import FloatArray
 from lerobot_arena.embodiment.simulation.engine import mujoco
+from lerobot_arena.embodiment.simulation.layout import PAN_AXIS_XY
 
 ARM_JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 _DAMPING = 0.02
 _STEP_RAD = 0.3
-# A radian of tilt weighs as much as this many metres.
-_TILT_WEIGHT_M = 0.08
+# A radian of lean weighs as much as this many metres.
+_LEAN_WEIGHT_M = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """An answer: joint angles of ARM_JOINTS and how far from the wanted point and tilt they are."""
+    """An answer: joint angles of ARM_JOINTS and how far from the wanted point and lean they are."""
 
     joints_rad: FloatArray
     distance_m: float
-    tilt_error_rad: float
+    lean_error_rad: float
 
 
 class Kinematics:
@@ -53,37 +54,41 @@ class Kinematics:
         roll_rad: float,
         start_rad: FloatArray,
         *,
-        down: float = 1.0,
+        lean_rad: float,
         steps: int = 60,
     ) -> Reach:
         """Joints that put the jaws at `position_m`, pointing down, with wrist_roll at `roll_rad`.
 
-        `start_rad`: five angles to begin from. `down` is the wanted cosine to straight down. Always answers; the
-        caller judges the remaining distance.
+        `start_rad`: five angles to begin from. `lean_rad`: how far the gripper leans outward from straight down.
+        Always answers; the caller judges the remaining distance.
         """
         joints = np.array(start_rad, dtype=np.float64)
         joints[4] = roll_rad
-        wanted = np.array([*position_m, -down])
+        # Which way is outward hardly changes on the way there. The sine tells outward from inward; the cosine,
+        # equal for both, would let the answer jump from one to the other.
+        outward = np.array([position_m[0] - PAN_AXIS_XY[0], position_m[1] - PAN_AXIS_XY[1], 0.0])
+        outward /= max(float(np.linalg.norm(outward)), 1e-6)
+        wanted = np.array([*position_m, np.sin(lean_rad)])
         jacobian_position = np.zeros((3, self._model.nv))
         jacobian_rotation = np.zeros((3, self._model.nv))
         for _ in range(steps):
             self._set(joints)
             forward = self._forward()
-            error = wanted - np.array([*self._position(), forward[2]])
-            error[3] *= _TILT_WEIGHT_M
+            error = wanted - np.array([*self._position(), forward @ outward])
+            error[3] *= _LEAN_WEIGHT_M
             if np.abs(error).max() < 1e-5:
                 break
             self._mj.mj_jacSite(self._model, self._data, jacobian_position, jacobian_rotation, self._site)
-            # d(forward)/dq = axis × forward, of which only the vertical part is asked for.
-            tilt = np.cross(jacobian_rotation[:, self._column].T, forward)[:, 2]
-            jacobian = np.vstack([jacobian_position[:, self._column[:4]], tilt[:4] * _TILT_WEIGHT_M])
+            # d(forward)/dq = axis × forward, of which only the outward part is asked for.
+            lean = np.cross(jacobian_rotation[:, self._column].T, forward) @ outward
+            jacobian = np.vstack([jacobian_position[:, self._column[:4]], lean[:4] * _LEAN_WEIGHT_M])
             square = jacobian @ jacobian.T + _DAMPING**2 * np.linalg.norm(error) * np.eye(4)
             change = jacobian.T @ np.linalg.solve(square, error)
             joints[:4] += np.clip(change, -_STEP_RAD, _STEP_RAD)
             joints = np.clip(joints, self._lower, self._upper)
         self._set(joints)
-        tilt_error = float(np.arccos(np.clip(-self._forward()[2], -1, 1)) - np.arccos(np.clip(down, -1, 1)))
-        return Reach(joints, float(np.linalg.norm(self._position() - position_m)), abs(tilt_error))
+        lean_error = float(np.arcsin(np.clip(self._forward() @ outward, -1, 1))) - lean_rad
+        return Reach(joints, float(np.linalg.norm(self._position() - position_m)), abs(lean_error))
 
     def _set(self, joints: FloatArray) -> None:
         self._data.qpos[self._address] = joints

@@ -19,9 +19,9 @@ from lerobot_arena.embodiment.simulation.model import build_model
 # Drawn back, gripper down and open, out of the front camera's view of the table.
 HOME_RAD: Mapping[str, float] = {
     "shoulder_pan": 0.0,
-    "shoulder_lift": -1.1,
-    "elbow_flex": 0.65,
-    "wrist_flex": 1.4,
+    "shoulder_lift": -0.82,
+    "elbow_flex": 0.52,
+    "wrist_flex": 1.52,
     "wrist_roll": 1.5708,
     "gripper": 0.9,
 }
