@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A LeRobot checkpoint of any type, run by LeRobot itself: its factory, its weights, its processors."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lerobot_arena.core.errors import PolicyError, PolicyFailed
+from lerobot_arena.core.observation import FloatArray
+from lerobot_arena.inference.checkpoint import STATE, STATELESS_TYPES
+from lerobot_arena.inference.ensemble import TemporalEnsemble
+from lerobot_arena.inference.manifest import PolicyManifest
+from lerobot_arena.inference.policies.protocol import LoadOptions, PolicyInput
+
+# The single key under which a policy's queue keeps all its cameras, stacked.
+_STACKED = {
+    "diffusion": "observation.images",
+    "vqbet": "observation.images",
+    "multi_task_dit": "observation.images",
+}
+
+
+def load(manifest: PolicyManifest, options: LoadOptions) -> "LeRobotModel":
+    """Load the checkpoint folder. Raises PolicyError."""
+    return LeRobotModel(manifest, options)
+
+
+def load_checkpoint(folder: Path, device: str) -> Any:
+    """The policy, in evaluation mode, with the checkpoint's weights and nothing else. Raises PolicyError."""
+    _require_lerobot()
+    from lerobot.configs.policies import PreTrainedConfig
+    from lerobot.policies.factory import get_policy_class
+
+    if not folder.is_dir():  # LeRobot would take a missing folder for a name on the hub
+        raise PolicyError(f"The policy folder {folder} does not exist.")
+    try:
+        config = PreTrainedConfig.from_pretrained(folder)
+        config.device = device
+        if hasattr(config, "pretrained_backbone_weights"):
+            config.pretrained_backbone_weights = None  # torchvision would fetch them, only to be overwritten
+        return get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+    except (RuntimeError, ValueError, TypeError, KeyError, ImportError, OSError) as error:
+        raise PolicyError(f"LeRobot cannot load {folder}: {_first_lines(error)}") from error
+
+
+def load_processors(config: Any, folder: Path, device: str) -> tuple[Any, Any]:
+    """The checkpoint's own pre- and post-processor, new ones for each caller. Raises PolicyError."""
+    from lerobot.policies.factory import make_pre_post_processors
+    from lerobot.processor import ProcessorStepRegistry
+
+    from lerobot_arena.inference.manifest import read_json
+
+    names = [s["registry_name"] for s in read_json(folder / "policy_preprocessor.json")["steps"]]
+    for name in names:
+        if name in ProcessorStepRegistry.list() and not ProcessorStepRegistry.get(name).__module__.startswith(
+            "lerobot."
+        ):
+            raise PolicyError(f"The processor step {name!r} is not LeRobot's own; it is not run.")
+    overrides = {"device_processor": {"device": device}} if "device_processor" in names else {}
+    try:
+        return make_pre_post_processors(config, pretrained_path=str(folder), preprocessor_overrides=overrides)
+    except (RuntimeError, ValueError, TypeError, KeyError, ImportError, OSError) as error:
+        raise PolicyError(
+            f"LeRobot cannot build the processors of {folder}: {_first_lines(error)}"
+        ) from error
+
+
+def check_finite(policy: Any, folder: Path) -> None:
+    """Raise PolicyError naming the first tensor with a NaN or an infinity."""
+    import torch
+
+    for name, tensor in policy.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise PolicyError(
+                f"{folder}: the weights of {name!r} are not finite. Train or download it again."
+            )
+
+
+def _require_lerobot() -> None:
+    try:
+        import lerobot.policies.factory  # noqa: F401
+    except ImportError as error:
+        raise PolicyError(
+            f"A LeRobot checkpoint needs LeRobot and torch ({error}): pip install 'lerobot_arena[lerobot]', or export "
+            "it once elsewhere with `arena export` and use the ONNX folder."
+        ) from error
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:4])[:600] or type(error).__name__
+
+
+class LeRobotModel:
+    """The checkpoint in memory."""
+
+    def __init__(self, manifest: PolicyManifest, options: LoadOptions) -> None:
+        self.manifest = manifest
+        self.folder = Path(manifest.path)
+        self.device = options.device
+        self.policy = load_checkpoint(self.folder, options.device)
+        check_finite(self.policy, self.folder)
+        if options.threads:
+            import torch
+
+            torch.set_num_threads(options.threads)
+
+    def open(self) -> "LeRobotPolicy":
+        """A session's own processors and history on the shared weights."""
+        pre, post = load_processors(self.policy.config, self.folder, self.device)
+        return LeRobotPolicy(self, pre, post)
+
+
+class LeRobotPolicy:
+    """One session of a LeRobot policy."""
+
+    def __init__(self, model: LeRobotModel, pre: Any, post: Any) -> None:
+        self._model, self._pre, self._post = model, pre, post
+        self._policy = model.policy
+        self._keys = {camera.name: camera.key for camera in model.manifest.cameras}
+        coeff = model.manifest.temporal_ensemble_coeff
+        self._ensemble = None if coeff is None else TemporalEnsemble(coeff, 1.0 / model.manifest.fps)
+        self.stage_ms: Mapping[str, float] = {}
+
+    def reset(self) -> None:
+        """Forget history: processors, queues where the policy has them, and the ensemble."""
+        self._pre.reset()
+        self._post.reset()
+        if self._model.manifest.keeps_state:
+            self._policy.reset()
+        if self._ensemble is not None:
+            self._ensemble.reset()
+
+    def infer(self, history: Sequence[PolicyInput]) -> FloatArray:
+        """One chunk. Raises PolicyFailed when the policy gives another shape than it declares."""
+        import torch
+
+        started = time.perf_counter()
+        with torch.inference_mode():
+            batches = [self._pre(self._observation(item)) for item in history]
+            prepared = time.perf_counter()
+            actions = self._chunk(batches)
+            computed = time.perf_counter()
+            actions = self._post(actions)
+        chunk = np.asarray(actions.detach().to("cpu", torch.float64).numpy())
+        if chunk.ndim == 3:
+            chunk = chunk[0]
+        if chunk.ndim != 2 or chunk.shape[1] != len(self._model.manifest.joint_names):
+            raise PolicyFailed(
+                f"The policy answered with shape {chunk.shape} for {len(self._model.manifest.joint_names)} joints."
+            )
+        if self._ensemble is not None:
+            chunk = self._ensemble.update(chunk, history[-1].time_s)
+        ended = time.perf_counter()
+        self.stage_ms = {
+            "preprocess": (prepared - started) * 1e3,
+            "network": (computed - prepared) * 1e3,
+            "postprocess": (ended - computed) * 1e3,
+        }
+        return chunk
+
+    def _observation(self, item: PolicyInput) -> dict[str, Any]:
+        """As lerobot.policies.utils.prepare_observation_for_inference makes it."""
+        import torch
+
+        found: dict[str, Any] = {
+            self._keys[name]: (torch.from_numpy(np.array(frame)).type(torch.float32) / 255)
+            .permute(2, 0, 1)
+            .contiguous()
+            .unsqueeze(0)
+            .to(self._model.device)
+            for name, frame in item.frames.items()
+        }
+        if item.state.size:
+            state = torch.from_numpy(item.state.astype(np.float32)).unsqueeze(0)
+            found[STATE] = state.to(self._model.device)
+        return {**found, "task": item.task, "robot_type": ""}
+
+    def _chunk(self, batches: list[dict[str, Any]]) -> Any:
+        policy, kind = self._policy, self._model.manifest.policy_type
+        queues = getattr(policy, "_queues", None)
+        if kind in STATELESS_TYPES or not isinstance(queues, dict):
+            return policy.predict_action_chunk(batches[-1])
+        # These read observations from queues that only select_action fills. They are filled anew from the
+        # synchroniser's history: a request comes once per chunk, so what the queue remembers is a chunk old.
+        from lerobot.policies.utils import populate_queues
+
+        for queue in queues.values():
+            queue.clear()
+        for batch in batches:
+            batch.pop("action", None)
+            self._stack_images(batch, kind)
+            policy._queues = populate_queues(policy._queues, batch)
+        actions = policy.predict_action_chunk(batches[-1])
+        return actions.transpose(0, 1) if kind == "tdmpc" else actions  # tdmpc's is steps × batch × joints
+
+    def _stack_images(self, batch: dict[str, Any], kind: str) -> None:
+        import torch
+
+        features = list(self._policy.config.image_features or {})
+        if features and kind in _STACKED:
+            batch[_STACKED[kind]] = torch.stack([batch[key] for key in features], dim=-4)
+        elif features and kind == "tdmpc":
+            batch["observation.image"] = batch[features[0]]
