@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any LeRobot robot by its config: stored calibration, no prompts, torque kept, cameras apart from the bus."""
+
+import threading
+from typing import Any
+
+from lerobot_arena.core.clock import NS, Clock, SystemClock, seconds_between
+from lerobot_arena.core.errors import ArenaError, InvalidInput, Unavailable
+from lerobot_arena.core.observation import FloatArray, JointSample
+from lerobot_arena.core.robot import RobotSpec
+from lerobot_arena.core.units import RADIANS
+from lerobot_arena.embodiment.lerobot_cameras import CameraThread
+from lerobot_arena.embodiment.lerobot_config import keep_torque, load_config, take_cameras
+from lerobot_arena.embodiment.lerobot_joints import (
+    JointMap,
+    check_stored_calibration,
+    map_joints,
+    parts_of,
+)
+from lerobot_arena.embodiment.params import EmbodimentParams
+from lerobot_arena.embodiment.protocol import Condition, JointReading, Outlet
+from lerobot_arena.embodiment.wire import Wire
+
+_SILENT_AFTER_S = 0.5
+_PAUSE_AFTER_ERROR_S = 0.05
+
+
+class LerobotEmbodiment:
+    """One thread owns the bus: it writes a new target at once and reads joints at the joint rate."""
+
+    def __init__(self, robot: RobotSpec, params: EmbodimentParams, clock: Clock | None = None) -> None:
+        self.robot = robot
+        self._params = params
+        self._clock = clock or SystemClock()
+        self._wake = threading.Condition()
+        self._ending = threading.Event()
+        self._target: FloatArray | None = None
+        self._is_stopped = False
+        self._device: Any = None
+        self._joints: JointMap | None = None
+        self._bus: threading.Thread | None = None
+        self._camera_configs: dict[str, Any] = {}
+        self._cameras: list[CameraThread] = []
+        self._answered_ns: int | None = None
+        self._trouble = ""
+        self._reads = self._writes = self._errors = 0
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        return tuple(self._camera_configs)
+
+    def connect(self, outlet: Outlet) -> None:
+        """Check everything that can be checked first; torque is cut for a moment only after the warning."""
+        config = load_config(self._params.robot_config, self._params.plugins)
+        cameras = take_cameras(config)
+        self._camera_configs = cameras if self._params.publish_cameras else {}
+        if not keep_torque(config):
+            outlet.warn(f"{config.type} has no disable_torque_on_disconnect: it may relax when it is let go.")
+        if getattr(config, "max_relative_target", None) is not None:
+            outlet.warn("max_relative_target is set: LeRobot may clip what the guard has sent.")
+        device = _make_device(config)
+        self._joints = map_joints(self.robot, device, self._params.robot_unit)
+        check_stored_calibration(self.robot, device, self._joints)
+        _check_motors(device)
+        self._warn_of_torque(outlet)
+        if self._ending.is_set():
+            return
+        _connect_device(device)
+        self._device = device
+        self._start_threads(outlet)
+
+    def command(self, positions: FloatArray, period_s: float) -> None:
+        with self._wake:
+            if not self._is_stopped and self._device is not None:
+                self._target = positions
+                self._wake.notify()
+
+    def hold(self) -> None:
+        with self._wake:
+            self._target = None
+
+    def emergency_stop(self) -> str:
+        with self._wake:
+            self._is_stopped = True
+            self._target = None
+        if self._device is None:
+            return "The robot is not connected; commands are ignored."
+        if self._trouble or self._answered_ns is None:
+            return (
+                f"Commands are ignored, but the bus does not answer ({self._trouble or 'nothing read yet'}): "
+                "the servos keep what they got last. Cut the power if the arm moves."
+            )
+        age_ms = 1e3 * seconds_between(self._answered_ns, self._clock.steady_ns())
+        return (
+            f"Commands are ignored; the servos hold their last goal with torque on (bus answered {age_ms:.0f} ms ago)."
+        )
+
+    def clear_emergency(self) -> None:
+        with self._wake:
+            self._is_stopped = False
+
+    def condition(self) -> Condition:
+        answered_ns = self._answered_ns
+        is_fresh = answered_ns is not None and (
+            seconds_between(answered_ns, self._clock.steady_ns()) < _SILENT_AFTER_S
+        )
+        troubles = [self._trouble, *(f"camera {c.name}: {c.trouble}" for c in self._cameras if c.trouble)]
+        counters = (
+            ("bus_reads", str(self._reads)),
+            ("bus_writes", str(self._writes)),
+            ("bus_errors", str(self._errors)),
+            *((f"frames_{camera.name}", str(camera.frames)) for camera in self._cameras),
+        )
+        return Condition(is_fresh, "; ".join(filter(None, troubles)), counters)
+
+    def close(self) -> None:
+        """Let go of port and cameras; the servos keep their torque."""
+        self._ending.set()
+        for camera in self._cameras:
+            camera.end()
+        with self._wake:
+            self._wake.notify()
+        if self._bus is not None:
+            self._bus.join(timeout=3.0)
+        for camera in self._cameras:
+            camera.join(timeout_s=3.0)
+
+    def _warn_of_torque(self, outlet: Outlet) -> None:
+        wait_s = self._params.torque_warning_s
+        outlet.warn(
+            f"Connecting cuts the arm's torque for a moment, in {wait_s:.0f} s: support the arm now. "
+            "When this process ends the torque stays on."
+        )
+        self._ending.wait(wait_s)
+
+    def _start_threads(self, outlet: Outlet) -> None:
+        from lerobot.cameras.utils import make_cameras_from_configs
+
+        self._bus = threading.Thread(target=self._run, args=(outlet,), name="bus", daemon=True)
+        self._bus.start()
+        for name, camera in make_cameras_from_configs(self._camera_configs).items():
+            self._cameras.append(CameraThread(name, camera, outlet, self._clock))
+
+    def _run(self, outlet: Outlet) -> None:
+        period_ns = round(NS / self._params.joint_rate_hz)
+        due_ns = self._clock.steady_ns()
+        while not self._ending.is_set():
+            target = self._next_target(due_ns)
+            try:
+                if target is not None:
+                    self._device.send_action(self._need_joints().action(target))
+                    self._writes += 1
+                if self._clock.steady_ns() >= due_ns:
+                    due_ns = max(due_ns + period_ns, self._clock.steady_ns())
+                    outlet.joints(self._read())
+                self._trouble = ""
+            except Exception as error:  # bus errors have no common type; the bus may come back
+                self._report(error, outlet)
+                self._ending.wait(_PAUSE_AFTER_ERROR_S)
+        try:
+            self._device.disconnect()
+        except Exception as error:  # the cable is out: nothing is left to let go
+            outlet.warn(f"Disconnecting failed: {type(error).__name__}: {error}")
+
+    def _next_target(self, due_ns: int) -> FloatArray | None:
+        """Wait for a target, a read that is due, or the end."""
+        with self._wake:
+            wait_s = seconds_between(self._clock.steady_ns(), due_ns)
+            if self._target is None and wait_s > 0 and not self._ending.is_set():
+                self._wake.wait(wait_s)
+            target, self._target = self._target, None
+            return None if self._is_stopped or self._ending.is_set() else target
+
+    def _read(self) -> JointReading:
+        stamp_ns = self._clock.wall_ns()
+        positions = self._need_joints().positions(self._device.get_observation())
+        self._answered_ns = self._clock.steady_ns()
+        self._reads += 1
+        return JointReading(
+            JointSample(self.robot.joint_names, positions, RADIANS, stamp_ns, self._answered_ns)
+        )
+
+    def _report(self, error: Exception, outlet: Outlet) -> None:
+        self._errors += 1
+        trouble = f"The bus does not answer ({type(error).__name__}: {error}); check cable and power."
+        if not self._trouble:
+            outlet.warn(trouble)
+        self._trouble = trouble
+
+    def _need_joints(self) -> JointMap:
+        assert self._joints is not None
+        return self._joints
+
+
+def _make_device(config: Any) -> Any:
+    from lerobot.robots.utils import make_robot_from_config
+
+    try:
+        return make_robot_from_config(config)
+    except (ImportError, ValueError, NotImplementedError) as error:
+        raise InvalidInput(f"LeRobot cannot make a {config.type}: {error}") from error
+
+
+def _check_motors(device: Any) -> None:
+    """Look at the motors without touching torque. Raises Unavailable (no answer), InvalidInput (other calibration)."""
+    for _, part in parts_of(device):
+        bus = getattr(part, "bus", None)
+        if bus is None:
+            continue
+        try:
+            bus.connect()
+            try:
+                fits = part.is_calibrated
+            finally:
+                bus.disconnect(disable_torque=False)
+        except Exception as error:  # SDKs raise OSError, ConnectionError, RuntimeError and their own
+            raise Unavailable(f"{part.name} does not answer: {_one_line(error)}") from error
+        if not fits:
+            raise InvalidInput(
+                f"The motors hold another calibration than {part.calibration_fpath}: run `lerobot-calibrate` for id "
+                f"{part.id or '…'} again, or use the id the arm was calibrated with."
+            )
+
+
+def _connect_device(device: Any) -> None:
+    try:
+        device.connect(calibrate=False)
+    except EOFError as error:
+        raise InvalidInput(
+            f"{device.name} asked for input while connecting: run `lerobot-calibrate` for it first."
+        ) from error
+    except Exception as error:  # as above
+        raise Unavailable(f"{device.name} does not connect: {_one_line(error)}") from error
+    if not device.is_calibrated:
+        raise _with_device_closed(device)
+
+
+def _with_device_closed(device: Any) -> ArenaError:
+    device.disconnect()
+    return InvalidInput(f"{device.name} {device.id or ''} is not calibrated: run `lerobot-calibrate` first.")
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def make(robot: RobotSpec, params: EmbodimentParams, wire: Wire) -> LerobotEmbodiment:
+    """For the table of backends."""
+    return LerobotEmbodiment(robot, params)
