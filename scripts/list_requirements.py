@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print what setup.py requires, one a line: `list_requirements.py base sim test`. For installing it without the package."""
+"""Print what setup.py requires, one a line: `list_requirements.py base sim test`."""
 
 import importlib.util
 import sys
