@@ -57,6 +57,11 @@ def bare_name(name: str) -> str:
     return name.removesuffix(".pos")
 
 
+def camera_name(key: str) -> str:
+    """A feature key's camera: observation.images.front → front."""
+    return key.removeprefix("observation.images.").removeprefix("observation.")
+
+
 def _names(feature: Any) -> tuple[str, ...]:
     names = feature.get("names") if isinstance(feature, dict) else None
     if isinstance(names, dict):  # datasets before v2.1: {"motors": [...]}

@@ -22,7 +22,7 @@ from lerobot_arena.inference import parity
 from lerobot_arena.inference.act_graph import Affine, act_module, denormalising, normalising
 from lerobot_arena.inference.area import area_factors
 from lerobot_arena.inference.checkpoint import ACTION, STATE, LeRobotCheckpoint, read_checkpoint
-from lerobot_arena.inference.dataset_info import find_dataset_info
+from lerobot_arena.inference.dataset_info import camera_name, find_dataset_info
 from lerobot_arena.inference.manifest import (
     CameraInput,
     PolicyManifest,
@@ -330,7 +330,9 @@ def _export_manifest(
         "chunk_size": folder.chunk_size,
         "n_action_steps": folder.n_action_steps,
         "temporal_ensemble_coeff": coeff,
-        "state_names": list(states) or None,
+        # Unknown joint names leave the state's unknown too, unless there is no state.
+        "state_names": list(states) if "joint_names" in content or not states else None,
+        "stats": _stats(folder) or None,
     }
     return PolicyManifest(
         kind="onnx",
@@ -347,6 +349,11 @@ def _export_manifest(
     )
 
 
-def camera_name(key: str) -> str:
-    """A feature key's camera: observation.images.front → front."""
-    return key.removeprefix("observation.images.").removeprefix("observation.")
+def _stats(folder: LeRobotCheckpoint) -> dict[str, dict[str, list[float]]]:
+    """Statistics of joints, for whoever checks the unit: the graph itself needs none."""
+    kept = ("min", "max", "mean", "std")
+    return {
+        key: {name: norm.stats[name].reshape(-1).tolist() for name in kept if name in norm.stats}
+        for key in (STATE, ACTION)
+        if (norm := folder.norms.get(key)) is not None
+    }

@@ -125,7 +125,12 @@ def _is_sound(key: str, value: Any) -> bool:
     if key in _COUNTS:
         return isinstance(value, int) and not isinstance(value, bool) and value > 0
     if key in _NAMES:
-        return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
+        may_be_empty = key == "state_names"  # no state at all
+        return (
+            isinstance(value, list)
+            and (may_be_empty or bool(value))
+            and all(isinstance(n, str) for n in value)
+        )
     return isinstance(value, dict | str)
 
 
