@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bridge's REST answers this page reads, as typed values.
 
-import { asList, asNumber, asNumbers, asObject, asText, asTexts, type Json } from './json';
+import { asList, asNumber, asObject, asText, asTexts, type Json } from './json';
 import { request } from './rest';
+import { DECISIONS, type Decision } from './wire';
 
 const READ_TIMEOUT_MS = 2500;
 /** The bridge waits up to 60 s for a policy to load before it answers a start. */
@@ -22,11 +23,6 @@ export interface Control {
   message: string;
   notReady: string[];
   sink: string;
-  /** Cycles per PASS, CLAMP, REJECT, FAULT while running. */
-  decisions: number[];
-  holds: number;
-  lateCycles: number;
-  cycleCount: number;
   rateHz: number | null;
 }
 
@@ -42,10 +38,11 @@ export interface Session {
   arm: string;
   status: string;
   errorMessage: string;
-  policy: string;
-  inferenceStages: Stage[];
-  inferenceCount: number;
-  misses: number;
+  policyStages: Stage[];
+  guardStages: Stage[];
+  /** Its cycles by what the guard decided. */
+  decisions: Map<Decision, number>;
+  lateCycles: number | null;
 }
 
 export async function readArms(): Promise<Arm[]> {
@@ -91,10 +88,6 @@ function parseControl(control: Json): Control {
     message: asText(control['message']) || asText(control['error']),
     notReady: asTexts(control['not_ready']),
     sink: asText(control['sink']),
-    decisions: asNumbers(control['decisions']),
-    holds: asNumber(control['holds']) ?? 0,
-    lateCycles: asNumber(control['late_cycles']) ?? 0,
-    cycleCount: asNumber(control['cycle_count']) ?? 0,
     rateHz: asNumber(control['control_frequency_hz']),
   };
 }
@@ -102,16 +95,21 @@ function parseControl(control: Json): Control {
 function parseSession(session: Json): Session {
   const stats = asObject(session['stats']);
   const inference = asObject(session['inference_stats']);
+  const decisions = asObject(stats['decisions']);
   return {
     id: asText(session['session_id']),
-    arm: asText(session['arm']),
+    arm: asText(asObject(asObject(session['rooms'])['topics'])['arm']),
     status: asText(session['status']),
     errorMessage: asText(session['error_message']),
-    policy: asText(session['policy_path']),
-    inferenceStages: Object.entries(asObject(inference['stages'])).map(([name, stage]) => parseStage(name, asObject(stage))),
-    inferenceCount: asNumber(stats['inference_count']) ?? 0,
-    misses: asNumber(inference['misses']) ?? 0,
+    policyStages: parseStages(inference['stages']),
+    guardStages: parseStages(inference['guard_stages']),
+    decisions: new Map(DECISIONS.map((decision) => [decision, asNumber(decisions[decision]) ?? 0])),
+    lateCycles: asNumber(stats['late_cycles']),
   };
+}
+
+function parseStages(value: unknown): Stage[] {
+  return Object.entries(asObject(value)).map(([name, stage]) => parseStage(name, asObject(stage)));
 }
 
 function parseStage(name: string, stage: Json): Stage {

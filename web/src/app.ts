@@ -165,11 +165,11 @@ export class App {
     this.estop.settle(state, now);
     this.strip.render(model, this.estop.report, now);
     this.estopView.render(state, this.isResetting);
-    this.session.render(model.sessionsHere(), model.session(), this.pendingVerb, state);
+    this.session.render(model.sessionsHere(), model.session(), { pending: this.pendingVerb, state, isLive });
     this.cameras.render(now);
     this.task.render(model.task, isLive);
     this.joints.render(model.cycles, endS, isLive);
-    this.guard.render(model.cycles, this.interventions, control, isLive);
+    this.guard.render(model.cycles, this.interventions, model.session(), isLive);
     this.timing.render(model.cycles, endS, { control, session: model.session(), isLive });
     this.armPick.hidden = model.arms.length < 2;
     setOptions(this.armSelect, model.arms.map((arm) => arm.name), model.arm);

@@ -31,10 +31,3 @@ export function formatName(name: string): string {
 export function formatJoint(value: number | null): string {
   return value === null ? ABSENT : value.toFixed(1);
 }
-
-/** Nearest-rank percentile of unsorted values; null of none. */
-export function percentile(values: readonly number[], fraction: number): number | null {
-  if (values.length === 0) return null;
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? null;
-}

@@ -41,7 +41,6 @@ export interface Cycle {
   id: number;
   timestampS: number;
   isReplay: boolean;
-  decision: Decision;
   outcome: string;
   reason: string;
   state: string;
@@ -49,7 +48,6 @@ export interface Cycle {
   queueSteps: number;
   actionAgeS: number | null;
   deadlineMs: number | null;
-  stagesMs: Map<string, number>;
   verdicts: Verdict[];
   joints: Joints;
   task: Task | null;
@@ -73,22 +71,18 @@ export function parseCycle(text: string): Cycle | null {
   const id = asNumber(event['cycle_id']);
   const timestampS = asNumber(event['timestamp']);
   if (event['type'] !== 'cycle' || id === null || timestampS === null) return null;
-  const verdicts = asList(event['guard_statuses']).map(parseVerdict);
-  const perf = asObject(event['perf']);
   return {
     id,
     timestampS,
     isReplay: event['replay'] === true,
-    decision: verdicts.reduce<Decision>((worst, v) => (rank(v.decision) > rank(worst) ? v.decision : worst), 'PASS'),
     outcome: asText(event['outcome']),
     reason: asText(event['reason']),
     state: asText(event['state']),
     sessionId: asText(event['session_id']),
     queueSteps: asNumber(event['queue_steps']) ?? 0,
     actionAgeS: asNumber(event['action_age_s']),
-    deadlineMs: asNumber(perf['deadline_ms']),
-    stagesMs: parseStages(asObject(perf['stages'])),
-    verdicts,
+    deadlineMs: asNumber(asObject(event['perf'])['deadline_ms']),
+    verdicts: asList(event['guard_statuses']).map(parseVerdict),
     joints: parseJoints(asObject(event['joints'])),
     task: event['task'] ? parseTask(asObject(event['task'])) : null,
   };
@@ -115,15 +109,6 @@ function parseVerdict(value: unknown): Verdict {
     decision: decision ?? 'FAULT',
     reason: asText(verdict['reason']),
   };
-}
-
-function parseStages(stages: Json): Map<string, number> {
-  const known = new Map<string, number>();
-  for (const [name, value] of Object.entries(stages)) {
-    const duration = asNumber(value);
-    if (duration !== null) known.set(name, duration);
-  }
-  return known;
 }
 
 function parseJoints(joints: Json): Joints {

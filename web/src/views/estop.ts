@@ -4,8 +4,9 @@
 import { byId, setData, setText } from '../dom';
 import type { EmergencyStop, EstopPhase } from '../estop';
 
+const HAS_KEYS = window.matchMedia('(hover: hover) and (min-width: 600px)');
 const HINTS: Record<EstopPhase, string> = {
-  idle: 'all arms · Esc or Space',
+  idle: HAS_KEYS.matches ? 'all arms · Esc or Space' : 'stops all arms',
   sent: 'sent, waiting …',
   acknowledged: 'acknowledged',
   failed: 'NOT ACKNOWLEDGED',

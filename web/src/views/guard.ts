@@ -3,8 +3,8 @@
 
 import { byId, create, setData, setText } from '../dom';
 import { formatName, formatTime } from '../format';
-import type { Control } from '../api';
-import { DECISIONS, rank, type Cycle, type Decision, type Verdict } from '../wire';
+import type { Session } from '../api';
+import { rank, type Cycle, type Decision, type Verdict } from '../wire';
 
 const WORST_WINDOW_S = 1;
 /** Equal interventions closer together than this are one entry. */
@@ -59,9 +59,9 @@ export class GuardView {
   private readonly chips = new Map<string, HTMLElement>();
   private drawnVersion = -1;
 
-  render(cycles: readonly Cycle[], interventions: Interventions, control: Control | null, isLive: boolean): void {
+  render(cycles: readonly Cycle[], interventions: Interventions, session: Session | null, isLive: boolean): void {
     setData(this.panel, 'stale', isLive ? null : 'true');
-    setText(this.totals, control ? totalsText(control) : '');
+    setText(this.totals, session ? totalsText(session.decisions) : '');
     for (const [check, verdict] of worstLately(cycles)) this.renderChip(check, verdict);
     if (this.drawnVersion !== interventions.version) {
       this.drawnVersion = interventions.version;
@@ -122,14 +122,13 @@ function rows(entries: readonly Intervention[]): HTMLElement[] {
   });
 }
 
-/** `PASS 98.2 % · CLAMP 1.8 %` of all cycles since the guard started; kinds that never occurred are left out. */
-function totalsText(control: Control): string {
-  const sum = control.decisions.reduce((total, count) => total + count, 0);
-  if (sum === 0) return '';
-  return DECISIONS.flatMap((decision: Decision, index) => {
-    const count = control.decisions[index] ?? 0;
-    return count > 0 ? [`${decision} ${share(count, sum)}`] : [];
-  }).join(' · ');
+/** `PASS 98.2 % · CLAMP 1.8 %` of all cycles the session ran; kinds that never occurred are left out. */
+function totalsText(decisions: ReadonlyMap<Decision, number>): string {
+  const sum = Array.from(decisions.values()).reduce((total, count) => total + count, 0);
+  return Array.from(decisions)
+    .filter(([, count]) => count > 0)
+    .map(([decision, count]) => `${decision} ${share(count, sum)}`)
+    .join(' · ');
 }
 
 function share(count: number, sum: number): string {

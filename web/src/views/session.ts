@@ -23,13 +23,14 @@ export class SessionView {
     this.stop.addEventListener('click', () => actions.stop());
   }
 
-  /** `pending`: the verb that is under way; `state`: the guard's, empty when unknown. */
-  render(sessions: readonly Session[], session: Session | null, pending: string, state: string): void {
+  /** `pending`: the verb that is under way. A status that may be old carries a question mark. */
+  render(sessions: readonly Session[], session: Session | null, now: { pending: string; state: string; isLive: boolean }): void {
+    const { pending, state, isLive } = now;
     setOptions(this.select, sessions.map((entry) => entry.id), session?.id ?? null);
     this.select.disabled = sessions.length < 2;
     const status = pending || session?.status || ABSENT;
-    setText(this.status, state === '' && session && !pending ? `${status}?` : status);
-    setData(this.status, 'status', state === '' ? 'unknown' : status);
+    setText(this.status, isLive || !session || pending ? status : `${status} ?`);
+    setData(this.status, 'status', isLive ? status : 'unknown');
     this.start.disabled = !session || pending !== '' || session.status === 'running' || state === 'emergency';
     this.stop.disabled = !session || pending === 'stopping';
   }

@@ -32,6 +32,7 @@ export class StripView {
     const health = model.health(now);
     const { tone, text } = sentenceOf(model, estop, now);
     setData(this.strip, 'tone', tone);
+    this.sentence.ariaLive = tone === 'alarm' || tone === 'lost' ? 'assertive' : 'polite';
     setText(this.sentence, text);
     // Apart from the sentence, so that a screen reader is not told each tenth of a second.
     const isOld = health === 'offline' || health === 'silent';
@@ -53,8 +54,10 @@ export function sentenceOf(model: Model, estop: EstopReport, now: number): Sente
   }
   if (health === 'connecting') return { tone: 'quiet', text: 'Connecting to the bridge.' };
   if (model.state(now) === 'emergency') return { tone: 'alarm', text: emergencyText(model, estop) };
+  // The state on show is a moment older than the acknowledgement.
+  if (estop.phase === 'acknowledged') return { tone: 'alarm', text: estop.message };
   if (health === 'silent') {
-    return { tone: 'lost', text: 'The guard of this arm sends nothing. What you see is old; the arm holds by its own command timeout.' };
+    return { tone: 'lost', text: 'No word from the guard of this arm: what you see is old. Without its guard an arm holds by its own timeout.' };
   }
   return sessionSentence(model, now);
 }

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Queue depth, ages and durations: of the control cycle from the cycles seen, of the policy from the bridge.
+// Queue depth, ages, and how long each stage of the policy and of the control cycle takes.
 
-import type { Control, Session } from '../api';
+import type { Control, Session, Stage } from '../api';
 import { byId, create, setData, setText } from '../dom';
-import { ABSENT, formatMs, formatName, percentile } from '../format';
+import { ABSENT, formatMs, formatName } from '../format';
 import { RollingPlot } from '../plot';
 import type { Cycle } from '../wire';
-
-interface Row {
-  name: string;
-  values: [number | null, number | null, number | null];
-}
 
 export class TimingView {
   private readonly panel = byId('timing', HTMLElement);
@@ -19,13 +14,13 @@ export class TimingView {
   private readonly rate = byId('rate', HTMLElement);
   private readonly late = byId('late', HTMLElement);
   private readonly aside = byId('timing-aside', HTMLElement);
-  private readonly stages = byId('stages', HTMLElement);
+  private readonly policy = new StageRows('policy', byId('policy-stages', HTMLTableSectionElement));
+  private readonly guard = new StageRows('guard', byId('guard-stages', HTMLTableSectionElement));
   private readonly plot = new RollingPlot(byId('queue-plot', HTMLElement), {
     lines: [{ colour: '--executed', width: 1.5, fill: '--fill' }],
     minSpan: 10,
     floor: 0,
   });
-  private readonly rows = new Map<string, HTMLTableRowElement>();
 
   render(
     cycles: readonly Cycle[],
@@ -40,52 +35,52 @@ export class TimingView {
     const ageS = newest?.actionAgeS;
     setText(this.age, ageS ? formatMs(1000 * ageS) : ABSENT);
     setText(this.rate, control?.rateHz ? control.rateHz.toFixed(0) : ABSENT);
-    setText(this.late, control ? String(control.lateCycles) : ABSENT);
+    setText(this.late, session?.lateCycles == null ? ABSENT : String(session.lateCycles));
     setText(this.aside, newest?.deadlineMs ? `control period ${formatMs(newest.deadlineMs)} ms` : '');
-    for (const row of [...cycleRows(cycles), ...policyRows(session)]) this.renderRow(row);
+    this.policy.render(session?.policyStages ?? []);
+    this.guard.render(session?.guardStages ?? []);
   }
 
   /** Another arm or session: its stages may have other names. */
   clear(): void {
-    this.rows.clear();
-    this.stages.replaceChildren();
+    this.policy.clear();
+    this.guard.clear();
+  }
+}
+
+/** The lines of one table body, by stage. */
+class StageRows {
+  private readonly rows = new Map<string, HTMLTableRowElement>();
+
+  constructor(
+    private readonly where: string,
+    private readonly body: HTMLTableSectionElement,
+  ) {}
+
+  render(stages: readonly Stage[]): void {
+    for (const stage of stages) this.renderRow(stage);
   }
 
-  private renderRow(row: Row): void {
-    let line = this.rows.get(row.name);
-    if (!line) {
-      line = create('tr');
-      const head = create('th', '', formatName(row.name));
-      head.scope = 'row';
-      line.append(head, ...row.values.map(() => create('td')));
-      this.rows.set(row.name, line);
-      this.stages.append(line);
-    }
-    row.values.forEach((value, index) => {
+  clear(): void {
+    this.rows.clear();
+    this.body.replaceChildren();
+  }
+
+  private renderRow(stage: Stage): void {
+    const line = this.rows.get(stage.name) ?? this.addRow(stage.name);
+    [stage.p50Ms, stage.p95Ms, stage.p99Ms].forEach((value, index) => {
       const cell = line.cells[index + 1];
       if (cell) setText(cell, formatMs(value));
     });
   }
-}
 
-function cycleRows(cycles: readonly Cycle[]): Row[] {
-  const durations = new Map<string, number[]>();
-  for (const cycle of cycles) {
-    for (const [stage, duration] of cycle.stagesMs) {
-      const known = durations.get(stage);
-      if (known) known.push(duration);
-      else durations.set(stage, [duration]);
-    }
+  private addRow(stage: string): HTMLTableRowElement {
+    const line = create('tr');
+    const head = create('th', '', `${this.where}: ${formatName(stage)}`);
+    head.scope = 'row';
+    line.append(head, create('td'), create('td'), create('td'));
+    this.rows.set(stage, line);
+    this.body.append(line);
+    return line;
   }
-  return Array.from(durations, ([stage, values]) => ({
-    name: `cycle: ${stage}`,
-    values: [percentile(values, 0.5), percentile(values, 0.95), percentile(values, 0.99)],
-  }));
-}
-
-function policyRows(session: Session | null): Row[] {
-  return (session?.inferenceStages ?? []).map((stage) => ({
-    name: `policy: ${stage.name}`,
-    values: [stage.p50Ms, stage.p95Ms, stage.p99Ms],
-  }));
 }
