@@ -117,7 +117,7 @@ EXTRAS: dict[str, list[str]] = {
     "ros": [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_RUN_TIME_WHEELS],
     "ros-build": BUILD_TOOLS + [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_BUILD_WHEELS],
     "sim": ["mujoco==3.14.0", "so101-nexus==0.10.0", "fast-simplification", "trimesh"],
-    "lerobot": ["lerobot[dataset,training]==0.6.1", "onnx"],
+    "lerobot": ["lerobot[dataset,training,feetech,dynamixel]==0.6.1", "onnx"],
     "test": [
         "pytest>=7.4",
         "pytest-xdist",

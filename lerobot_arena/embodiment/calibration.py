@@ -50,12 +50,18 @@ def load_calibration(path: Path) -> dict[str, MotorRange]:
 
 
 def _range(entry: Any, where: str) -> MotorRange:
-    values = [entry.get(key) if isinstance(entry, Mapping) else None for key in ("range_min", "range_max")]
-    if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        raise InvalidInput(f"{where}: range_min and range_max must be whole numbers.")
-    if values[0] >= values[1]:
-        raise InvalidInput(f"{where}: range_min {values[0]} is not below range_max {values[1]}.")
-    return MotorRange(values[0], values[1], int(entry.get("drive_mode") or 0))
+    values: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
+    low, high, drive_mode = values.get("range_min"), values.get("range_max"), values.get("drive_mode", 0)
+    if not (_is_whole(low) and _is_whole(high) and _is_whole(drive_mode)):
+        raise InvalidInput(f"{where}: range_min, range_max and drive_mode must be whole numbers.")
+    assert low is not None and high is not None
+    if low >= high:
+        raise InvalidInput(f"{where}: range_min {low} is not below range_max {high}.")
+    return MotorRange(low, high, drive_mode)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def motor_of(joint: JointSpec, motors: Iterable[str]) -> str:

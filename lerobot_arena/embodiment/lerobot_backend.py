@@ -92,7 +92,8 @@ class LerobotEmbodiment:
             )
         age_ms = 1e3 * seconds_between(self._answered_ns, self._clock.steady_ns())
         return (
-            f"Commands are ignored; the servos hold their last goal with torque on (bus answered {age_ms:.0f} ms ago)."
+            "Commands are ignored; the servos hold their last goal with torque on "
+            f"(the bus answered {age_ms:.0f} ms ago)."
         )
 
     def clear_emergency(self) -> None:

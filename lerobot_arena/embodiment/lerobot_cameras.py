@@ -53,9 +53,7 @@ class CameraThread:
         self.trouble = ""
         self.frames += 1
         if self._outlet.wants_frame(self.name):
-            self._outlet.frame(
-                CameraFrame(self.name, image, self._clock.wall_ns(), self._clock.steady_ns())
-            )
+            self._outlet.frame(CameraFrame(self.name, image, self._clock.wall_ns(), self._clock.steady_ns()))
 
     def _report(self, trouble: str) -> None:
         if trouble != self.trouble:

@@ -124,7 +124,9 @@ class MujocoEmbodiment:
         try:
             self._pace(scene, outlet)
         except BaseException as error:
-            self._death = f"The physics thread died: {type(error).__name__}: {error}. Start the embodiment again."
+            self._death = (
+                f"The physics thread died: {type(error).__name__}: {error}. Start the embodiment again."
+            )
             outlet.warn(self._death)
             raise
 

@@ -36,7 +36,9 @@ class EmbodimentParams:
     )
 
     robot_config: str = param("", "lerobot: .json or .yaml file with the LeRobot robot's type and fields.")
-    plugins: tuple[str, ...] = param((), "lerobot: Python modules to import first; they register robot types.")
+    plugins: tuple[str, ...] = param(
+        (), "lerobot: Python modules to import first; they register robot types."
+    )
     robot_unit: str = param(
         "",
         "lerobot: unit the robot speaks; empty: as its motors say.",
@@ -62,6 +64,9 @@ class EmbodimentParams:
         highest=10.0,
     )
     joint_source_timeout_s: float = param(
-        0.5, "topics: without a joint message for this long the arm is not connected.", lowest=0.05, highest=10.0
+        0.5,
+        "topics: without a joint message for this long the arm is not connected.",
+        lowest=0.05,
+        highest=10.0,
     )
     camera_topics: tuple[str, ...] = param((), "topics: cameras to relay, as name=/its/image/topic.")

@@ -12,8 +12,9 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
-from io import BufferedReader, FileIO
-from typing import Any
+from io import FileIO
+from itertools import pairwise
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class RenderJob:
     def slots(self) -> list[slice]:
         """Where each camera's pixels are in the shared file."""
         ends = np.cumsum([0, *(camera.width * camera.height * 3 for camera in self.cameras)]).tolist()
-        return [slice(begin, end) for begin, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [slice(begin, end) for begin, end in pairwise(ends)]
 
     def dump(self) -> bytes:
         """Two length-prefixed blocks: JSON, then the model."""
@@ -50,7 +51,7 @@ class RenderJob:
         return LENGTH.pack(len(head)) + head + LENGTH.pack(len(self.model)) + self.model
 
 
-def _exactly(stream: BufferedReader, size: int) -> bytes:
+def _exactly(stream: BinaryIO, size: int) -> bytes:
     """`size` bytes; ends the process when the parent is gone."""
     data = stream.read(size)
     if len(data) < size:
@@ -58,7 +59,7 @@ def _exactly(stream: BufferedReader, size: int) -> bytes:
     return data
 
 
-def _job(stream: BufferedReader) -> RenderJob:
+def _job(stream: BinaryIO) -> RenderJob:
     blocks = [_exactly(stream, LENGTH.unpack(_exactly(stream, LENGTH.size))[0]) for _ in range(2)]
     head = json.loads(blocks[0])
     return RenderJob(tuple(CameraSpec(*entry) for entry in head["cameras"]), head["snapshot_size"], blocks[1])
@@ -72,7 +73,7 @@ def _renderer(job: RenderJob) -> Any:
     return Renderer(model, job.cameras)
 
 
-def _serve(job: RenderJob, requests: BufferedReader, replies: FileIO, pixels: NDArray[np.uint8]) -> None:
+def _serve(job: RenderJob, requests: BinaryIO, replies: FileIO, pixels: NDArray[np.uint8]) -> None:
     slots = job.slots()
     with _renderer(job) as renderer:
         replies.write(FRAME.pack(READY, 0, 0.0))
@@ -87,7 +88,7 @@ def _serve(job: RenderJob, requests: BufferedReader, replies: FileIO, pixels: ND
 def main(request_fd: int, reply_fd: int, frame_fd: int) -> int:
     """Serve until the parent closes the request pipe."""
     os.nice(_NICENESS)
-    requests, replies = BufferedReader(FileIO(request_fd)), FileIO(reply_fd, "w")
+    requests, replies = os.fdopen(request_fd, "rb"), FileIO(reply_fd, "w")
     job = _job(requests)
     pixels = np.frombuffer(mmap.mmap(frame_fd, job.slots()[-1].stop), dtype=np.uint8)
     try:

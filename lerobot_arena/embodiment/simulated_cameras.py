@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulator's cameras: asks the rendering process for frames at each camera's rate, and replaces it when it dies."""
+"""The simulator's cameras: asks the rendering process for frames at each camera's rate; replaces it when it dies."""
 
 import threading
 from collections.abc import Callable
@@ -113,7 +113,9 @@ class SimulatedCameras:
             if slot.asked is None:
                 self._ask_when_due(link, number, slot, now_ns)
             elif now_ns - slot.asked.steady_ns > _HUNG_AFTER_S * NS:
-                raise Unavailable(f"The simulator's rendering process gave no frame for {_HUNG_AFTER_S:.0f} s.")
+                raise Unavailable(
+                    f"The simulator's rendering process gave no frame for {_HUNG_AFTER_S:.0f} s."
+                )
         waits_ns = [slot.due_ns - now_ns for slot in self._slots if slot.asked is None]
         drawn = link.poll(min([_LONGEST_POLL_S, *(wait / NS for wait in waits_ns)]))
         if drawn is not None:

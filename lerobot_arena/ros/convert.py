@@ -11,7 +11,8 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -29,11 +30,11 @@ from lerobot_arena.core.units import RADIANS
 from lerobot_arena.core.verdict import Decision, Outcome, Verdict
 
 __all__ = [
-    "ChangeState", "CompressedImage", "Empty", "Float64MultiArray", "GetState", "Image", "JointState",
-    "JointTrajectory", "JointTrajectoryPoint", "String", "Transition", "Trigger", "chunk_from_msg", "chunk_to_msg",
-    "command_from_msg", "cycle_from_msg", "cycle_to_msg", "frame_from_compressed", "frame_from_image",
-    "frame_to_image", "from_msg", "joints_from_room", "joints_from_state", "joints_to_room", "joints_to_state",
-    "own", "to_msg",
+    "ChangeState", "CompressedImage", "DiagnosticArray", "Empty", "Float64MultiArray", "GetState", "Image",
+    "JointState", "JointTrajectory", "JointTrajectoryPoint", "String", "Transition", "Trigger", "chunk_from_msg",
+    "chunk_to_msg", "command_from_msg", "cycle_from_msg", "cycle_to_msg", "diagnostics_to_msg",
+    "frame_from_compressed", "frame_from_image", "frame_to_image", "from_msg", "group_to_msg", "joints_from_room",
+    "joints_from_state", "joints_to_room", "joints_to_state", "own", "to_msg", "trajectory_to_msg",
 ]  # fmt: skip
 
 NS = 1_000_000_000
@@ -270,3 +271,32 @@ def frame_to_image(frame: CameraFrame, frame_id: str = "") -> Any:
     # array('B') is the only type rclpy takes for uint8[] without checking every element
     message.data = array("B", np.ascontiguousarray(frame.image).tobytes())
     return message
+
+
+def trajectory_to_msg(names: Sequence[str], positions: Sequence[float], seconds: float) -> Any:
+    """A JointTrajectory that starts now and has one point, due in `seconds`; without positions it has no point."""
+    message = JointTrajectory(joint_names=list(names))
+    if len(positions):
+        due_ns = round(seconds * NS)
+        point = JointTrajectoryPoint(positions=doubles(positions))
+        point.time_from_start = Duration(sec=due_ns // NS, nanosec=due_ns % NS)
+        message.points = [point]
+    return message
+
+
+def group_to_msg(positions: Sequence[float]) -> Any:
+    """Float64MultiArray of a position group."""
+    return Float64MultiArray(data=doubles(positions))
+
+
+def diagnostics_to_msg(
+    name: str, hardware: str, *, level: int, message: str, values: Sequence[tuple[str, str]], stamp_ns: int
+) -> Any:
+    """DiagnosticArray with one status; `level` 0 ok, 1 warn, 2 error."""
+    entries = [KeyValue(key=key, value=value) for key, value in values]
+    status = DiagnosticStatus(
+        level=bytes([level]), name=name, hardware_id=hardware, message=message, values=entries
+    )
+    array_message = DiagnosticArray(status=[status])
+    array_message.header.stamp = stamp_to_msg(stamp_ns)
+    return array_message
