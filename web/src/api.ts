@@ -19,7 +19,9 @@ export interface Arm {
 
 /** An arm's guard as /api/control/status tells it. */
 export interface Control {
+  /** Empty when the guard does not report: its last state says nothing about now. */
   state: string;
+  isLatched: boolean;
   message: string;
   notReady: string[];
   sink: string;
@@ -84,8 +86,9 @@ function parseArm(arm: Json): Arm {
 
 function parseControl(control: Json): Control {
   return {
-    state: asText(control['state']),
-    message: asText(control['message']) || asText(control['error']),
+    state: control['is_alive'] === true ? asText(control['state']) : '',
+    isLatched: control['estop_latched'] === true,
+    message: asText(control['message']),
     notReady: asTexts(control['not_ready']),
     sink: asText(control['sink']),
     rateHz: asNumber(control['control_frequency_hz']),

@@ -163,7 +163,7 @@ export class App {
     const newestS = model.cycles.at(-1)?.timestampS ?? 0;
     const endS = model.live ? model.live.value.timestampS + (now - model.live.at) / 1000 : newestS;
     this.estop.settle(state, now);
-    this.strip.render(model, this.estop.report, now);
+    this.strip.render(model, this.estop, now);
     this.estopView.render(state, this.isResetting);
     this.session.render(model.sessionsHere(), model.session(), { pending: this.pendingVerb, state, isLive });
     this.cameras.render(now);

@@ -5,7 +5,8 @@
 import { asObject, asText } from './json';
 import { request, RequestFailed } from './rest';
 
-const ANSWER_TIMEOUT_MS = 4000;
+/** The bridge asks the guards for 2 s, then the embodiments of those that stay silent for 2 s more. */
+const ANSWER_TIMEOUT_MS = 7000;
 const RETRY_MS = 400;
 const ATTEMPTS = 5;
 /** How long the state on show may lag behind an acknowledgement. */
@@ -22,11 +23,13 @@ export interface EstopReport {
 export class EmergencyStop {
   report: EstopReport = { phase: 'idle', message: '' };
   private press = 0;
+  private sentAt = 0;
   private acknowledgedAt = 0;
 
   /** Send until somebody acknowledges, at most ATTEMPTS times. A later press replaces an earlier one's attempts. */
   async send(): Promise<void> {
     const press = ++this.press;
+    this.sentAt = performance.now();
     this.report = { phase: 'sent', message: 'E-stop sent. Waiting for the arms to acknowledge.' };
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const report = await attemptOnce();
@@ -40,6 +43,11 @@ export class EmergencyStop {
       await new Promise((resolve) => window.setTimeout(resolve, RETRY_MS));
       if (press !== this.press) return;
     }
+  }
+
+  /** Seconds since the press that still waits; null when none does. */
+  waitingS(now: number): number | null {
+    return this.report.phase === 'sent' ? (now - this.sentAt) / 1000 : null;
   }
 
   /** An acknowledgement is history once the arm is known to be out of emergency: reset by somebody else. */
@@ -69,14 +77,16 @@ function readAnswer(body: unknown): EstopReport {
   const arms = Object.entries(asObject(answer['arms'])).map(([arm, value]) => ({ arm, ...readArm(value) }));
   const silent = arms.filter((entry) => !entry.isAcknowledged);
   if (answer['emergency_stop'] !== true || silent.length > 0) {
-    const whom = silent.map((entry) => `${entry.arm} (${entry.message || 'no answer'})`).join(', ');
-    return { phase: 'failed', message: `E-stop not acknowledged by ${whom || 'any arm'}.` };
+    return { phase: 'failed', message: `E-stop not acknowledged by ${list(silent) || 'any arm'}.` };
   }
-  const by = arms.map((entry) => (entry.message ? `${entry.arm} (${entry.message})` : entry.arm)).join(', ');
-  return { phase: 'acknowledged', message: `E-stop acknowledged by ${by || 'the bridge'}.` };
+  return { phase: 'acknowledged', message: `E-stop acknowledged by ${list(arms)}.` };
+}
+
+function list(arms: readonly { arm: string; message: string }[]): string {
+  return arms.map((entry) => `${entry.arm} (${entry.message || 'no answer'})`).join(', ');
 }
 
 function readArm(value: unknown): { isAcknowledged: boolean; message: string } {
   const arm = asObject(value);
-  return { isAcknowledged: arm['acknowledged'] === true, message: asText(arm['message']) };
+  return { isAcknowledged: arm['acknowledged'] === true, message: asText(arm['sink']) || asText(arm['message']) };
 }

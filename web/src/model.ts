@@ -77,9 +77,11 @@ export class Model {
 
   /** The guard's state as far as it is known now: from the stream, else from the last poll; empty when neither is fresh. */
   state(now: number): string {
-    if (this.live && now - this.live.at < CYCLE_STALE_MS) return this.live.value.state;
-    if (this.control && now - this.control.at < REST_STALE_MS) return this.control.value.state;
-    return '';
+    const control = this.control && now - this.control.at < REST_STALE_MS ? this.control.value : null;
+    const cycle = this.live && now - this.live.at < CYCLE_STALE_MS ? this.live.value : null;
+    // The latch may be the embodiment's alone, which the guard's cycles do not tell.
+    if (control?.isLatched || cycle?.state === 'emergency') return 'emergency';
+    return cycle?.state ?? control?.state ?? '';
   }
 
   /** Sessions of the arm on show. */

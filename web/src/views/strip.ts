@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One sentence that says what is going on, the most urgent thing first.
 
-import type { EstopReport } from '../estop';
+import type { EmergencyStop, EstopReport } from '../estop';
 import { byId, setData, setText } from '../dom';
 import { formatAge } from '../format';
 import type { Health, Model } from '../model';
@@ -28,20 +28,26 @@ export class StripView {
   private readonly link = byId('link', HTMLElement);
   private readonly linkText = byId('link-text', HTMLElement);
 
-  render(model: Model, estop: EstopReport, now: number): void {
+  render(model: Model, estop: EmergencyStop, now: number): void {
     const health = model.health(now);
-    const { tone, text } = sentenceOf(model, estop, now);
+    const { tone, text } = sentenceOf(model, estop.report, now);
     setData(this.strip, 'tone', tone);
     this.sentence.ariaLive = tone === 'alarm' || tone === 'lost' ? 'assertive' : 'polite';
     setText(this.sentence, text);
     // Apart from the sentence, so that a screen reader is not told each tenth of a second.
-    const isOld = health === 'offline' || health === 'silent';
-    setText(this.since, isOld ? `no data for ${formatAge(model.silenceS(now))}` : '');
+    setText(this.since, sinceText(model, estop, now));
     setData(this.link, 'health', health);
     setText(this.linkText, HEALTH_WORDS[health]);
     setData(this.page, 'health', health);
     document.title = `${titleMark(tone)}lerobot arena`;
   }
+}
+
+function sinceText(model: Model, estop: EmergencyStop, now: number): string {
+  const waitingS = estop.waitingS(now);
+  if (waitingS !== null) return waitingS > 0.5 ? `no answer for ${formatAge(waitingS)}` : '';
+  const health = model.health(now);
+  return health === 'offline' || health === 'silent' ? `no data for ${formatAge(model.silenceS(now))}` : '';
 }
 
 /** What the page says about itself. Pure. */
