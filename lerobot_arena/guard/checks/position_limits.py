@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each joint stays inside its range, and comes to its end no faster than it can stop there."""
+
+from typing import ClassVar
+
+from lerobot_arena.core.verdict import Decision
+from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.limiter import stay_inside
+
+
+class PositionLimits:
+    """CLAMP only the joints that would leave their range; a joint outside it may move inward, never further out."""
+
+    name: ClassVar[str] = "position_limits"
+    layer: ClassVar[str] = "L1"
+    phase: ClassVar[Phase] = Phase.LIMIT
+    params_type: ClassVar[type] = NoParams
+
+    def __init__(self, params: NoParams) -> None:
+        pass
+
+    def examine(self, given: CheckInput) -> Finding:
+        limits, wanted = given.limits, given.action
+        allowed = stay_inside(
+            given.previous_command,
+            wanted,
+            lower=limits.lower,
+            upper=limits.upper,
+            max_acceleration=limits.max_acceleration,
+            dt_s=given.dt_s,
+        )
+        if allowed is wanted:
+            return PASSED
+        joints = [name for name, a, b in zip(given.joint_names, allowed, wanted) if a != b]
+        return Finding(Decision.CLAMP, f"At the end of its range: {', '.join(joints)}.", allowed)

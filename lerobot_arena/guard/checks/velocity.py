@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No joint moves faster than its limit; what counts is the distance to the previous command, not a declared speed."""
+
+from typing import ClassVar
+
+from lerobot_arena.core.verdict import Decision
+from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.limiter import scale_step, velocity_factor
+
+
+class Velocity:
+    """CLAMP by shortening the whole step by one factor, so that the arm stays on the policy's path."""
+
+    name: ClassVar[str] = "velocity"
+    layer: ClassVar[str] = "L1"
+    phase: ClassVar[Phase] = Phase.LIMIT
+    params_type: ClassVar[type] = NoParams
+
+    def __init__(self, params: NoParams) -> None:
+        pass
+
+    def examine(self, given: CheckInput) -> Finding:
+        wanted = given.action
+        factor = velocity_factor(
+            given.previous_command, wanted, max_velocity=given.limits.max_velocity, dt_s=given.dt_s
+        )
+        if factor == 1.0:
+            return PASSED
+        return Finding(
+            Decision.CLAMP,
+            f"Too fast: the step was shortened to {factor:.0%}.",
+            scale_step(given.previous_command, wanted, factor),
+        )

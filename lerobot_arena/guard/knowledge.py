@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one arm's guard knows of the world, as messages told it; written by the ROS thread, read by both."""
+
+from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.observation import JointSample
+from lerobot_arena.core.robot import RobotSpec
+from lerobot_arena.core.session import (
+    EmbodimentStatus,
+    SessionsStatus,
+    SessionStatus,
+    SessionsWanted,
+    SessionWanted,
+)
+from lerobot_arena.guard.inference_watch import InferenceReport
+from lerobot_arena.guard.joint_inbox import JointInbox, Measured
+from lerobot_arena.guard.joint_space import JointSpace, arm_space, virtual_space
+from lerobot_arena.guard.params import GuardParams
+from lerobot_arena.guard.readiness import Situation
+
+
+class Knowledge:
+    """Of one arm. Everything shared is replaced whole, never changed in place."""
+
+    def __init__(self, arm: str, params: GuardParams, robot: RobotSpec, *, is_virtual: bool) -> None:
+        self.arm, self.is_virtual = arm, is_virtual
+        self._params, self._robot = params, robot
+        self.wanted = SessionsWanted()
+        self.report = InferenceReport()
+        self.embodiment: EmbodimentStatus | None = None
+        self.foreign: tuple[str, ...] = ()
+        self._space_problem = ""
+        self._inbox: JointInbox | None = None
+        if not is_virtual:
+            self._inbox = JointInbox(arm_space(robot), is_partial=False)
+
+    @property
+    def joint_timeout_s(self) -> float:
+        return self._params.virtual_joint_timeout_s if self.is_virtual else self._params.joint_timeout_s
+
+    @property
+    def session(self) -> SessionWanted | None:
+        """What a start would mean now."""
+        return self.wanted.for_arm(self.arm)
+
+    @property
+    def status(self) -> SessionStatus | None:
+        session = self.session
+        return self.report.sessions.of(session.session_id) if session is not None else None
+
+    @property
+    def space(self) -> JointSpace | None:
+        return self._inbox.space if self._inbox is not None else None
+
+    @property
+    def measured(self) -> Measured:
+        return self._inbox.latest if self._inbox is not None else Measured()
+
+    def take_joints(self, sample: JointSample) -> bool:
+        """False when the message was refused, or nobody can say yet what it means."""
+        return self._inbox is not None and self._inbox.accept(sample)
+
+    def refuse_joints(self, problem: str) -> None:
+        """A joint message could not be read: the latest state stays, and ages."""
+        if self._inbox is not None:
+            self._inbox.refuse(problem)
+
+    def take_wanted(self, wanted: SessionsWanted) -> None:
+        self.wanted = wanted
+        self._follow_session()
+
+    def take_report(self, sessions: SessionsStatus, now_ns: int) -> None:
+        self.report = InferenceReport(sessions, now_ns)
+        self._follow_session()
+
+    def _follow_session(self) -> None:
+        """A virtual arm has the joints and the unit of its session's policy."""
+        if not self.is_virtual:
+            return
+        status = self.status
+        names, unit = (status.joint_names, status.unit) if status is not None else ((), "")
+        try:
+            space = virtual_space(names, unit, robot=self._robot, params=self._params)
+        except InvalidInput as error:
+            self._inbox, self._space_problem = None, str(error)
+            return
+        if self.space != space:
+            self._inbox, self._space_problem = JointInbox(space, is_partial=True), ""
+
+    def embodiment_problem(self) -> str:
+        """Why the embodiment cannot be driven, as far as it said so."""
+        if self.embodiment is None or self.is_virtual:
+            return ""
+        if not self.embodiment.is_connected:
+            return f"The embodiment is not connected. {self.embodiment.message}".strip()
+        return "The embodiment is in emergency stop: reset it." if self.embodiment.is_stopped else ""
+
+    def situation(self, now_ns: int, *, latched: str, defect: str) -> Situation:
+        """All a start depends on."""
+        measured = self.measured
+        return Situation(
+            arm=self.arm,
+            session=self.session,
+            status=self.status,
+            inference_age_s=self.report.age_s(now_ns),
+            inference_timeout_s=self._params.inference_timeout_s,
+            space=self.space,
+            space_problem=self._space_problem,
+            measured=measured,
+            joint_age_s=measured.age_s(now_ns),
+            joint_timeout_s=self.joint_timeout_s,
+            foreign_publishers=self.foreign,
+            embodiment_problem=self.embodiment_problem(),
+            latched=latched,
+            defect=defect,
+        )

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the guard node; config/guard.yaml is written from here."""
+
+from dataclasses import dataclass
+
+from lerobot_arena.core.params import param
+
+
+@dataclass(frozen=True, slots=True)
+class GuardParams:
+    """Rates in Hz, times in s, tolerances as said; the robot's own limits come from its robot file."""
+
+    robot: str = param("so101", "Shipped robot, or path of a robot file, whose limits are kept.")
+    virtual: bool = param(False, "Guard the arms of sessions whose joints come from clients, one loop each.")
+    control_rate_hz: float = param(50.0, "Commands per second.", lowest=5.0, highest=250.0)
+    joint_timeout_s: float = param(
+        0.3,
+        "Age by receipt at which an arm's joint state no longer allows motion.",
+        lowest=0.02,
+        highest=10.0,
+    )
+    virtual_joint_timeout_s: float = param(
+        1.0, "The same for a virtual arm, whose client may send less often.", lowest=0.02, highest=60.0
+    )
+    action_timeout_s: float = param(
+        1.0,
+        "Age of an observation at which actions made from it are no longer executed.",
+        lowest=0.05,
+        highest=60.0,
+    )
+    hold_grace_s: float = param(
+        1.0,
+        "How long a run may hold and still go on by itself; then it is stopped.",
+        lowest=0.0,
+        highest=60.0,
+    )
+    first_chunk_timeout_s: float = param(
+        10.0, "How long a start waits for its first action chunk.", lowest=0.1, highest=600.0
+    )
+    inference_timeout_s: float = param(
+        3.0, "Silence of inference's status after which a start is refused.", lowest=0.5, highest=60.0
+    )
+    reseed_tolerance: float = param(
+        0.05,
+        "After a hold the last command is kept when the arm is this near to it, as a share of each joint's range.",
+        lowest=0.0,
+        highest=0.5,
+    )
+    nonfinite_limit: int = param(
+        5, "Actions with NaN or infinity in a row that stop a run.", lowest=1, highest=1000
+    )
+    check_budget_ms: float = param(
+        10.0, "Time one check may take; more is a fault of that cycle.", lowest=0.1, highest=1000.0
+    )
+    max_virtual_arms: int = param(8, "Virtual arms guarded by this process at most.", lowest=1, highest=64)
+    normalized_velocity_per_s: float = param(
+        200.0, "Velocity limit of a virtual arm in normalized units.", lowest=1.0, highest=10000.0
+    )
+    normalized_acceleration_per_s2: float = param(
+        2000.0, "Acceleration limit of a virtual arm in normalized units.", lowest=1.0, highest=100000.0
+    )
