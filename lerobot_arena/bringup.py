@@ -65,7 +65,6 @@ class ProcessSpec:
     rank: int
     namespace: str
     params: Mapping[str, Value] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def module(self) -> str:
@@ -104,15 +103,15 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
         driver["robot_config"] = options.robot_config
     if options.seed is not None:
         driver["seed"] = options.seed
-    bridge_environment = {PORT_VARIABLE: str(options.port)}
+    bridge: dict[str, Value] = {"port": options.port}
     if options.policy_roots:
-        bridge_environment["ARENA_POLICY_ROOTS"] = os.pathsep.join(options.policy_roots)
+        bridge["policy_roots"] = options.policy_roots
     return (
         ProcessSpec("embodiment", "embodiment", 0, options.arm, driver),
         ProcessSpec("guard", "guard", 1, options.arm, robot),
         ProcessSpec("guard_rooms", "guard", 1, "virtual", {**robot, "virtual": True}),
         ProcessSpec("inference", "inference", 2, "arena", robot),
-        ProcessSpec("bridge", "bridge", 3, "arena", {}, bridge_environment),
+        ProcessSpec("bridge", "bridge", 3, "arena", bridge),
     )
 
 
@@ -134,17 +133,22 @@ def find_robot(reference: str, data_dir: Path) -> str:
 def prepare_environment(
     environment: MutableMapping[str, str], *, processes: int, kind: str = dds.LOCAL
 ) -> dds.Profile:
-    """Make `environment` the one every process starts in: data folder, DDS profile, ament index, import path.
+    """Make `environment` the one every process starts in: paths and DDS profile.
 
     Removes dead processes' shared memory. Raises Unavailable, with the remedy, when /dev/shm is too small.
     """
+    prepare_paths(environment)
+    return dds.prepare(environment, kind, processes=processes)
+
+
+def prepare_paths(environment: MutableMapping[str, str]) -> None:
+    """Set the data folder, the ament index and the import path."""
     environment[DATA_VARIABLE] = str(data_folder(environment))
     # The PyPI wheels, and colcon's setup files in a venv, leave the prefix of this Python out.
     _append(environment, "AMENT_PREFIX_PATH", sys.prefix)
     root = Path(lerobot_arena.__file__).resolve().parents[1]
     if root.name not in {"site-packages", "dist-packages"}:
         _append(environment, "PYTHONPATH", str(root))
-    return dds.prepare(environment, kind, processes=processes)
 
 
 def _append(environment: MutableMapping[str, str], name: str, entry: str) -> None:

@@ -5,7 +5,9 @@ from importlib import metadata
 
 import typer
 
-from lerobot_arena.cli import control, session
+from lerobot_arena.cli import control, export, robot, session, up
+from lerobot_arena.cli.demo import command as demo
+from lerobot_arena.cli.doctor import command as doctor
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.output import print_line
 
@@ -18,10 +20,15 @@ app = typer.Typer(
     help="Robot policies from demonstration to trusted deployment, behind a guard.",
     epilog="First steps: arena demo · arena doctor · arena up, then arena session create --help",
 )
+app.command()(demo.demo)
+app.command()(up.up)
+app.command()(doctor.doctor)
 app.add_typer(session.app, name="session")
 app.command()(control.estop)
 app.command()(control.reset)
 app.command()(control.status)
+app.add_typer(robot.app, name="robot")
+app.command()(export.export)
 
 
 @app.command()

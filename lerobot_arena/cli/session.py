@@ -2,6 +2,7 @@
 """`arena session …`: what the REST API calls sessions."""
 
 import time
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -103,13 +104,10 @@ def _create(bridge: Bridge, body: dict[str, Any], *, exist_ok: bool) -> Any:
 
 def _wait_for(bridge: Bridge, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
-    while True:
-        try:
+    while time.monotonic() < deadline:
+        with suppress(Unavailable):
             bridge.get("/health")
             return
-        except Unavailable:
-            if time.monotonic() >= deadline:
-                raise
         time.sleep(0.25)
 
 

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drives the demo over REST and the telemetry WebSocket, like any other client."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from lerobot_arena.cli.client import VERB_TIMEOUT_S, checked
+from lerobot_arena.cli.demo.episodes import EpisodeLoop, Seen, Step
+from lerobot_arena.core.errors import ArenaError, Unavailable
+
+SESSION = "demo"
+_LOOK_EVERY_S = 0.2
+_EVENTS_HZ = 5
+
+
+class DemoClient:
+    """One session on one arm. `tell` gets what a person may want to know."""
+
+    def __init__(self, url: str, arm: str, tell: Callable[[str], None]) -> None:
+        self.loop = EpisodeLoop()
+        self.status: dict[str, Any] = {}
+        """The session's latest answer, with its figures."""
+        self._url, self._arm, self._tell = url, arm, tell
+        self._http = httpx.AsyncClient(base_url=url, timeout=10.0, trust_env=False)
+        self._task: dict[str, Any] = {}
+        self._said = ""
+
+    async def prepare(self) -> None:
+        """Make a new demo session; one that an earlier run left is replaced."""
+        body = {"session_id": SESSION, "policy_path": "demo", "camera_names": ["front"], "robot": self._arm}
+        answer = await self._http.post("/sessions", json=body)
+        if answer.status_code == 409:
+            checked(await self._http.delete(f"/sessions/{SESSION}", timeout=VERB_TIMEOUT_S))
+            answer = await self._http.post("/sessions", json=body)
+        checked(answer)
+
+    async def run(self, is_done: Callable[[EpisodeLoop], bool]) -> None:
+        """Play episodes until `is_done`. A bridge that restarts is waited for."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            while not is_done(self.loop):
+                try:
+                    await self._look_and_act()
+                except (httpx.TransportError, Unavailable):
+                    self._say("the bridge does not answer; the arm is not affected. Waiting for it.")
+                except ArenaError as error:
+                    self._say(str(error))
+                await asyncio.sleep(_LOOK_EVERY_S)
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+
+    async def finish(self) -> None:
+        """Stop the session and read its last figures."""
+        with suppress(httpx.TransportError, ArenaError):
+            await self._verb(Step.STOP)
+            self.status = checked(await self._http.get(f"/sessions/{SESSION}"))
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._http.aclose()
+
+    async def _look_and_act(self) -> None:
+        self.status = checked(await self._http.get(f"/sessions/{SESSION}"))
+        control = checked(await self._http.get("/api/control/status", params={"arm": self._arm}))
+        seen = self._seen(self.status, control)
+        step = self.loop.next(seen, time.monotonic())
+        if self.loop.waiting_for:
+            self._say(f"waiting: {self.loop.waiting_for}.")
+        if step is Step.WAIT:
+            return
+        if step is Step.STOP:
+            outcome = "success" if seen.is_success else "time over"
+            self._say(
+                f"episode {self.loop.episodes}: {outcome} ({self.loop.successes} of {self.loop.episodes})."
+            )
+        elif step is Step.START and seen.message:
+            self._say(f"starting again after: {seen.message}")
+        await self._verb(step)
+        self.loop.answered(step, seen)
+
+    async def _verb(self, step: Step) -> None:
+        if step is Step.RESET_SCENE:
+            path = f"/api/arms/{self._arm}/scene/reset"
+        else:
+            path = f"/sessions/{SESSION}/{step.value}"
+        checked(await self._http.post(path, timeout=VERB_TIMEOUT_S))
+
+    def _seen(self, status: dict[str, Any], control: dict[str, Any]) -> Seen:
+        task = self._task
+        return Seen(
+            status=status["status"],
+            message=status.get("error_message") or "",
+            is_estopped=bool(control.get("estop_latched", control.get("state") == "emergency")),
+            episode=int(task.get("episode", 0)),
+            is_over=bool(task.get("is_over", False)),
+            is_success=bool(task.get("is_success", False)),
+        )
+
+    async def _listen(self) -> None:
+        """Keep the referee's latest word; reconnect as long as it takes."""
+        url = f"{self._url.replace('http', 'ws', 1)}/ws/telemetry?arm={self._arm}&rate_hz={_EVENTS_HZ}"
+        while True:
+            try:
+                async with connect(url, compression=None, proxy=None) as socket:
+                    async for text in socket:
+                        event = json.loads(text) if isinstance(text, str) else {}
+                        if event.get("task"):
+                            self._task = event["task"]
+            except (OSError, WebSocketException, TimeoutError):
+                await asyncio.sleep(0.5)
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self._tell(text)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All processes of an arm for the time of one command: locks, environment, log, supervisor, ordered end."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+from rich.console import Console
+
+from lerobot_arena.bringup import (
+    PORT_VARIABLE,
+    BringupOptions,
+    ProcessSpec,
+    data_folder,
+    prepare_environment,
+    process_table,
+)
+from lerobot_arena.cli.supervisor.child import Program
+from lerobot_arena.cli.supervisor.lock import held, lock_paths
+from lerobot_arena.cli.supervisor.log import CONSOLE_FORMAT, RunLog
+from lerobot_arena.cli.supervisor.supervisor import Supervisor
+from lerobot_arena.core.errors import Conflict, NotAnswering, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What runs, and how to talk about it. `ending` is set when somebody asked to end."""
+
+    options: BringupOptions
+    url: str
+    log: RunLog
+    supervisor: Supervisor
+    ending: asyncio.Event
+
+    async def wait_for_bridge(self, timeout_s: float = 60.0) -> None:
+        """Return when the bridge answers or the end is asked for. Raises Unavailable or NotAnswering with the cause."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=2.0, trust_env=False) as http:
+            deadline = asyncio.get_running_loop().time() + timeout_s
+            while not self.ending.is_set():
+                if self.supervisor.crash_message.done():
+                    raise Unavailable(self.supervisor.crash_message.result())
+                try:
+                    if (await http.get("/health")).is_success:
+                        return
+                except httpx.TransportError:
+                    pass  # not up yet
+                if asyncio.get_running_loop().time() > deadline:
+                    raise NotAnswering(
+                        f"The bridge did not answer within {timeout_s:g} s; see {self.log.path}."
+                    )
+                await asyncio.sleep(0.2)
+
+
+def run(
+    options: BringupOptions,
+    work: Callable[[Stack], Awaitable[int]],
+    *,
+    console: Console | None,
+    dds_profile: str,
+) -> int:
+    """Start everything, do `work`, end everything in order; `work`'s exit code.
+
+    Raises Conflict when another run holds the data folder, the arm or the port; Unavailable when /dev/shm is too small.
+    """
+    environment = dict(os.environ)
+    data_dir = data_folder(environment)
+    owner = {"arm": options.arm, "port": options.port}
+    with held(lock_paths(data_dir, options.arm, environment), owner=owner):
+        _require_free(options.port)
+        table = process_table(options)
+        prepare_environment(environment, processes=len(table), kind=dds_profile)
+        log = RunLog(data_dir / "logs", console=console, width=max(len(spec.name) for spec in table))
+        try:
+            programs = [_program(spec, options, environment) for spec in table]
+            return asyncio.run(_supervise(options, programs, log, work))
+        finally:
+            log.close()
+
+
+def _program(spec: ProcessSpec, options: BringupOptions, environment: Mapping[str, str]) -> Program:
+    # Severity is read back from the lines; what the user set for his own terminals does not apply to a pipe.
+    log_environment = {
+        "RCUTILS_CONSOLE_OUTPUT_FORMAT": CONSOLE_FORMAT,
+        "RCUTILS_COLORIZED_OUTPUT": "0",
+        PORT_VARIABLE: str(options.port),
+    }
+    # rcl's own log files are never rotated, and ours has every line.
+    command = [*spec.command(options), "--disable-external-lib-logs"]
+    return Program(spec.name, command, {**environment, **log_environment}, spec.rank)
+
+
+async def _supervise(
+    options: BringupOptions, programs: list[Program], log: RunLog, work: Callable[[Stack], Awaitable[int]]
+) -> int:
+    ending = asyncio.Event()
+    supervisor = Supervisor(programs, log)
+    _listen_for_signals(ending, supervisor, log)
+    supervisor.start()
+    stack = Stack(options, f"http://127.0.0.1:{options.port}", log, supervisor, ending)
+    try:
+        return await work(stack)
+    finally:
+        ending.set()
+        await supervisor.stop()
+
+
+def _listen_for_signals(ending: asyncio.Event, supervisor: Supervisor, log: RunLog) -> None:
+    def asked_to_end() -> None:
+        if ending.is_set():
+            supervisor.hurry()
+        else:
+            log.say("ending: bridge, inference, guard, then the arm's driver.")
+        ending.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_end)
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Conflict(
+                f"Port {port} is taken ({error.strerror}). Choose another with --port, or see who has it: "
+                f"`ss -ltnp 'sport = :{port}'`."
+            ) from error
