@@ -63,7 +63,7 @@ class EmbodimentNode(ArenaNode):
 
     def __init__(self) -> None:
         super().__init__("embodiment")
-        self._clock = SystemClock()
+        self._steady = SystemClock()
         self._backend: Embodiment | None = None
         self._connector: threading.Thread | None = None
         self._ending = threading.Event()
@@ -80,8 +80,8 @@ class EmbodimentNode(ArenaNode):
         rules = GateRules(
             self.params.command_timeout_s, self.params.limit_tolerance_rad, self.params.max_command_age_s
         )
-        self._gate = CommandGate(self.robot, rules, self._clock)
-        self._publishers = LivingPublishers()
+        self._gate = CommandGate(self.robot, rules, self._steady)
+        self._living = LivingPublishers()
         self._command_topic = topics.on_arm(self.arm, topics.COMMAND)
         self._joints = self.create_publisher(convert.JointState, topics.JOINT_STATES, qos.SENSOR)
         self._status = self.create_publisher(
@@ -167,7 +167,7 @@ class EmbodimentNode(ArenaNode):
 
         def receive(message: Any) -> None:
             try:
-                sample = convert.joints_from_state(message, self._clock.steady_ns())
+                sample = convert.joints_from_state(message, self._steady.steady_ns())
             except InvalidInput as error:
                 self.get_logger().warning(str(error), throttle_duration_sec=1.0)
                 return
@@ -187,15 +187,15 @@ class EmbodimentNode(ArenaNode):
             return
         try:
             command = convert.command_from_msg(message)
-            positions = self._gate.accept(command, self._living_publishers())
+            positions = self._gate.accept(command, self._commanders())
         except (InvalidInput, Conflict) as error:
             self.get_logger().warning(str(error), throttle_duration_sec=1.0)
             return
         backend.command(positions, command.period_s)
 
-    def _living_publishers(self) -> frozenset[str]:
+    def _commanders(self) -> frozenset[str]:
         found = self.get_publishers_info_by_topic(self._command_topic)
-        return self._publishers.among((bytes(info.endpoint_gid), info.node_name) for info in found)
+        return self._living.among((bytes(info.endpoint_gid), info.node_name) for info in found)
 
     def _emergency_stop(self) -> tuple[bool, str]:
         self._gate.stop()
@@ -288,7 +288,7 @@ class EmbodimentNode(ArenaNode):
                     ("commands_refused", str(self._gate.refused)),
                     *condition.counters,
                 ],
-                stamp_ns=self._clock.wall_ns(),
+                stamp_ns=self._steady.wall_ns(),
             )
         )
 
