@@ -67,11 +67,35 @@ class Expert:
         self._dt_s = dt_s
         self._to_robot = robot.order((*ARM_JOINTS, "gripper"), "The expert")
 
-    def plan(self, objects: Objects, start_rad: FloatArray, *, settle_s: float = 0.5) -> Plan:
-        """The whole episode from the robot's present targets, ending at home for `settle_s`."""
+    def plan(
+        self, objects: Objects, start_rad: FloatArray, *, rise_first: bool = False, settle_s: float = 0.5
+    ) -> Plan:
+        """The whole episode from the robot's present targets, ending at home for `settle_s`.
+
+        `rise_first` opens and lifts the jaws where they are, before they go to the cube.
+        """
         cube = tuple(float(value) for value in objects.cube_position[:2])
-        tray = (objects.tray.x_m, objects.tray.y_m)
-        return self.follow(self.waypoints(cube, tray), start_rad, settle_s=settle_s)
+        waypoints = self.waypoints(cube, (objects.tray.x_m, objects.tray.y_m))
+        if rise_first:
+            x, y, _ = self._tip(start_rad)
+            waypoints.insert(0, Waypoint((x, y, _HOVER_HEIGHT_M), OPEN_RAD))
+        return self.follow(waypoints, start_rad, settle_s=settle_s)
+
+    def pose(self, position_m: tuple[float, float, float], gripper_rad: float) -> FloatArray:
+        """Joint targets, D radians in the robot's order, with the jaws at a point."""
+        start = np.array([HOME_RAD[name] for name in ARM_JOINTS])
+        start[0] = atan2(position_m[1] - PAN_AXIS_XY[1], position_m[0] - PAN_AXIS_XY[0])
+        reach = self._kinematics.reach(np.array(position_m), _ROLL_RAD, start, lean_rad=_LEAN_RAD)
+        return np.append(reach.joints_rad, gripper_rad)[self._to_robot]
+
+    def heights(self, plan: Plan) -> FloatArray:
+        """How high the jaws are over the table, metres, at each step of a plan."""
+        return np.array([self._tip(targets)[2] for targets in plan.targets_rad])
+
+    def _tip(self, targets_rad: FloatArray) -> tuple[float, float, float]:
+        arm = np.asarray(targets_rad)[np.argsort(self._to_robot)][:5]
+        x, y, z = self._kinematics.tip(dict(zip(ARM_JOINTS, arm, strict=True)))
+        return float(x), float(y), float(z)
 
     def waypoints(self, cube: Sequence[float], tray: Sequence[float]) -> list[Waypoint]:
         """Above the cube, down, close, up, above the tray, down, open, up."""
@@ -92,8 +116,7 @@ class Expert:
         """Targets through all waypoints, then home. `start_rad`: D radians in the robot's order."""
         start = np.asarray(start_rad, dtype=np.float64)[np.argsort(self._to_robot)]
         arm, gripper = start[:5], float(start[5])
-        tip, _ = self._kinematics.tip(dict(zip(ARM_JOINTS, arm, strict=True)))
-        position = tuple(float(value) for value in tip)
+        position = self._tip(start_rad)
         pieces = []
         for waypoint in waypoints:
             piece = self._segment(arm, gripper, position, waypoint)
@@ -122,7 +145,9 @@ class Expert:
         self, arm: FloatArray, gripper: float, position: Sequence[float], waypoint: Waypoint
     ) -> FloatArray:
         """T×6 targets from one pose to a waypoint: first the arm, or the gripper when the arm is there already."""
-        goal = self._kinematics.reach(np.array(waypoint.position_m), _ROLL_RAD, arm, lean_rad=_LEAN_RAD).joints_rad
+        goal = self._kinematics.reach(
+            np.array(waypoint.position_m), _ROLL_RAD, arm, lean_rad=_LEAN_RAD
+        ).joints_rad
         wait = self._steps(waypoint.wait_s)
         grip_s = _PEAK_VELOCITY * abs(waypoint.gripper_rad - gripper) / _GRIPPER_RATE_RAD_S
         steps = self._steps(max(self._duration_s(goal - arm) * 1.15, grip_s))

@@ -43,10 +43,10 @@ class Kinematics:
         self._column = np.array([model.joint(name).dofadr[0] for name in ARM_JOINTS])
         self._lower, self._upper = model.jnt_range[[model.joint(name).id for name in ARM_JOINTS]].T
 
-    def tip(self, joints_rad: Mapping[str, float]) -> tuple[FloatArray, FloatArray]:
-        """(position in metres, unit vector the gripper points along) for the given joints."""
+    def tip(self, joints_rad: Mapping[str, float]) -> FloatArray:
+        """Where the jaws meet, metres in the base frame, for the given joints."""
         self._set(np.array([joints_rad[name] for name in ARM_JOINTS]))
-        return self._position(), self._forward()
+        return self._position()
 
     def reach(
         self,

@@ -60,6 +60,9 @@ class Scene:
         self._cube_geom = int(self.model.geom("cube").id)
         bodies = {int(self.model.body(name).id) for name in _GRIPPER_BODIES}
         self._is_gripper_geom = np.array([int(body) in bodies for body in self.model.geom_bodyid])
+        # The arm's geoms are those that neither the table, the cube nor the tray own.
+        others = {0, int(self.model.body("cube").id), int(self.model.body("tray").id)}
+        self._is_arm_geom = np.array([int(body) not in others for body in self.model.geom_bodyid])
         self._due_s = 0.0
         self.seed = seed
         self.reset(seed)
@@ -154,6 +157,11 @@ class Scene:
             tray=Placement(float(tray_x), float(tray_y), _yaw(self.data.mocap_quat[0])),
             is_touched=self._is_cube_touched(),
         )
+
+    def is_arm_touching(self) -> bool:
+        """Whether any part of the arm touches anything, itself included."""
+        pairs = self.data.contact.geom
+        return bool((self._is_arm_geom[pairs]).any())
 
     def _is_cube_touched(self) -> bool:
         pairs = self.data.contact.geom

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From demonstrations to a shipped policy: collect, train with LeRobot, export, measure."""

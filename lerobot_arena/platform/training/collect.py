@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Demonstrations by several processes: an OpenGL context and a physics world each."""
+
+import multiprocessing
+from collections.abc import Iterator
+
+from lerobot_arena.core.robot import RobotSpec, load_robot
+from lerobot_arena.platform.training.demonstration import Demonstration, Studio
+
+# Far from the seeds that the demo and the evaluation draw from, so that those stay unseen.
+FIRST_SEED = 10_000_000
+
+_studio: list[Studio] = []
+
+
+def _open(robot: RobotSpec) -> None:
+    _studio.append(Studio(robot))
+
+
+def _record(seed: int) -> Demonstration | None:
+    return _studio[0].record(seed)
+
+
+def collect(robot_name: str, episodes: int, *, seed: int, workers: int) -> Iterator[Demonstration]:
+    """Yield `episodes` successful demonstrations, in the order of their seeds whatever finishes first.
+
+    The same arguments yield the same episodes, whatever `workers` is.
+    """
+    robot = load_robot(robot_name)
+    seeds = iter(range(FIRST_SEED + seed * 100_000, FIRST_SEED + (seed + 1) * 100_000))
+    context = multiprocessing.get_context("spawn")
+    found = 0
+    with context.Pool(workers, _open, (robot,)) as pool:
+        # imap would run through all the seeds at once: take as many as are still missing, again and again.
+        while found < episodes:
+            batch = [next(seeds) for _ in range(min(episodes - found, 4 * workers))]
+            for demonstration in pool.imap(_record, batch):
+                if demonstration is not None:
+                    found += 1
+                    yield demonstration
