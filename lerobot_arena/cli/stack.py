@@ -72,8 +72,11 @@ def run(
     with held(lock_paths(data_dir, options.arm, environment), owner=owner):
         _require_free(options.port)
         table = process_table(options)
-        prepare_environment(environment, processes=len(table), kind=dds_profile)
+        profile = prepare_environment(environment, processes=len(table), kind=dds_profile)
         log = RunLog(data_dir / "logs", console=console, width=max(len(spec.name) for spec in table))
+        log.say(
+            f"starting {', '.join(spec.name for spec in table)}; data in {data_dir}; DDS profile {profile.kind}"
+        )
         try:
             programs = [_program(spec, options, environment) for spec in table]
             return asyncio.run(_supervise(options, programs, log, work))

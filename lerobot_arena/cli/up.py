@@ -113,11 +113,13 @@ def _driver_config(backend: str, robot_path: str) -> str:
 async def _until_asked_to_end(stack: stacks.Stack) -> int:
     try:
         await stack.wait_for_bridge()
-    except (Unavailable, NotAnswering) as error:
-        # It goes on trying: an arm may be plugged in, or a port freed, a minute later.
+        if not stack.ending.is_set():
+            stack.log.say(f"page {stack.url}/ui · API {stack.url}/docs · log {stack.log.path} · Ctrl-C ends")
+            stack.log.say("nothing moves yet: `arena session create --help`")
+    except Unavailable:
+        # The log has said it, and goes on trying: an arm may be plugged in, or a port freed, a minute later.
+        pass
+    except NotAnswering as error:
         stack.log.say(str(error), level="ERROR")
-    if not stack.ending.is_set():
-        stack.log.say(f"page {stack.url}/ui · API {stack.url}/docs · log {stack.log.path} · Ctrl-C ends")
-        stack.log.say("nothing moves yet: `arena session create --help`")
     await stack.ending.wait()
     return 0

@@ -108,13 +108,15 @@ class DemoClient:
 
     async def _listen(self) -> None:
         """Keep the referee's latest word; reconnect as long as it takes."""
-        url = f"{self._url.replace('http', 'ws', 1)}/ws/telemetry?arm={self._arm}&rate_hz={_EVENTS_HZ}"
+        url = (
+            f"{self._url.replace('http', 'ws', 1)}/ws/telemetry?arm={self._arm}&rate_hz={_EVENTS_HZ}&cameras="
+        )
         while True:
             try:
                 async with connect(url, compression=None, proxy=None) as socket:
                     async for text in socket:
                         event = json.loads(text) if isinstance(text, str) else {}
-                        if event.get("task"):
+                        if event.get("task") and not event.get("replay"):
                             self._task = event["task"]
             except (OSError, WebSocketException, TimeoutError):
                 await asyncio.sleep(0.5)

@@ -24,22 +24,20 @@ def figures(loop: EpisodeLoop, status: Mapping[str, Any], *, seconds: float) -> 
         "inferences": int(stats.get("inference_count", 0)),
         "misses": int(stats.get("misses", 0)),
         "errors": int(stats.get("errors", 0)),
-        "stages": _stages(inference.get("stages")),
+        "stages": _stages("inference", inference.get("stages"))
+        | _stages("guard", inference.get("guard_stages")),
         "seconds": round(seconds, 2),
     }
 
 
 def _decisions(counts: Any) -> dict[str, int]:
-    if isinstance(counts, Mapping):
-        return {str(name).lower(): int(count) for name, count in counts.items()}
-    return {name: int(count) for name, count in zip(DECISIONS, counts or (0, 0, 0, 0), strict=True)}
+    found = {str(name).lower(): int(count) for name, count in (counts or {}).items()}
+    return {name: found.get(name, 0) for name in DECISIONS}
 
 
-def _stages(stages: Any) -> dict[str, dict[str, float]]:
-    if not isinstance(stages, Mapping):
-        return {}
-    wanted = (("p50", "p50_ms"), ("p95", "p95_ms"), ("p99", "p99_ms"))
+def _stages(process: str, stages: Any) -> dict[str, dict[str, float]]:
+    """Percentiles in ms as `process.stage`: several processes have a `queue` and a `total`."""
     return {
-        name: {short: round(float(stage.get(short, stage.get(long, 0.0))), 3) for short, long in wanted}
-        for name, stage in stages.items()
+        f"{process}.{name}": {key: round(float(stage[key]), 3) for key in ("p50", "p95", "p99")}
+        for name, stage in (stages or {}).items()
     }
