@@ -73,7 +73,7 @@ def test_unusable_targets_are_refused_and_change_nothing(scene, bad):
 
 def test_unknown_joint_names_are_refused(scene):
     with pytest.raises(InvalidInput, match="unknown elbow"):
-        scene.set_targets({**{name: 0.0 for name in scene.robot.joint_names[1:]}, "elbow": 0.0})
+        scene.set_targets({**dict.fromkeys(scene.robot.joint_names[1:], 0.0), "elbow": 0.0})
 
 
 @pytest.mark.parametrize("seconds", [1 / 30, 0.02, 0.01, 0.0123, 0.001])

@@ -124,7 +124,7 @@ def _run(scene: Scene, seed: int, *, told: float = 0.0) -> tuple[bool, np.ndarra
     scene.reset(seed)
     start = scene.targets()
     objects = scene.objects()
-    shown = replace(objects, cube_position=objects.cube_position + [0.0, told, 0.0])
+    shown = replace(objects, cube_position=objects.cube_position + np.array([0.0, told, 0.0]))
     plan = Expert(scene.robot, scene.model).plan(shown, start)
     task = PickPlaceTask()
     for targets in plan.targets_rad:
