@@ -42,6 +42,7 @@ export class App {
   private readonly session = new SessionView({
     choose: (id) => {
       this.model.sessionId = id;
+      this.model.isSessionPicked = true;
       this.timing.clear();
       this.draw();
     },
@@ -64,8 +65,7 @@ export class App {
   }
 
   private receive(cycle: Cycle): void {
-    this.model.addCycle(cycle, performance.now());
-    this.interventions.add(cycle);
+    if (this.model.addCycle(cycle, performance.now())) this.interventions.add(cycle);
   }
 
   private async refresh(): Promise<void> {
@@ -76,16 +76,15 @@ export class App {
       if (!known && first) this.chooseArm(first.name);
       const arm = this.model.arm;
       const [sessions, control] = await Promise.all([readSessions(), arm === null ? null : readControl(arm)]);
-      const at = performance.now();
-      this.model.sessions = { value: sessions, at };
-      if (control && arm === this.model.arm) this.model.control = { value: control, at };
+      this.model.sessions = sessions;
+      if (control && arm === this.model.arm) this.model.control = { value: control, at: performance.now() };
       this.model.isRestUp = true;
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
       // An answer that refuses is still a bridge; no answer is none.
       this.model.isRestUp = error.status !== 0;
     }
-    this.chooseSession();
+    this.model.chooseSession();
     this.followArm();
   }
 
@@ -96,7 +95,7 @@ export class App {
     this.guard.clear();
     this.timing.clear();
     this.cameras.forget();
-    this.chooseSession();
+    this.model.chooseSession();
     this.followArm();
   }
 
@@ -105,13 +104,6 @@ export class App {
     if (!arm) return;
     this.cameras.show(arm.cameras);
     this.telemetry.follow(arm.name, arm.cameras);
-  }
-
-  /** Keep the chosen session; else the running one, else the first of this arm. */
-  private chooseSession(): void {
-    if (this.model.session()) return;
-    const here = this.model.sessionsHere();
-    this.model.sessionId = (here.find((session) => session.status === 'running') ?? here[0])?.id ?? null;
   }
 
   private onSession(verb: string, act: (id: string) => Promise<void>): void {

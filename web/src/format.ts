@@ -27,7 +27,9 @@ export function formatName(name: string): string {
   return name.replaceAll('_', ' ');
 }
 
-/** A joint value; radians are shown in degrees. */
+/** A joint value with one decimal and a true minus. */
 export function formatJoint(value: number | null): string {
-  return value === null ? ABSENT : value.toFixed(1);
+  if (value === null) return ABSENT;
+  const text = value.toFixed(1);
+  return text === '-0.0' ? '0.0' : text.replace('-', '−');
 }

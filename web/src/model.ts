@@ -26,7 +26,9 @@ export class Model {
   arms: Arm[] = [];
   arm: string | null = null;
   sessionId: string | null = null;
-  sessions: Timed<Session[]> | null = null;
+  /** A person picked the session; otherwise the page shows the one that runs. */
+  isSessionPicked = false;
+  sessions: Session[] = [];
   control: Timed<Control> | null = null;
   /** The newest live cycle; replayed history is only in `cycles`. */
   live: Timed<Cycle> | null = null;
@@ -37,11 +39,12 @@ export class Model {
   /** Whether the last request was answered; null before the first outcome. */
   isRestUp: boolean | null = null;
 
-  addCycle(cycle: Cycle, now: number): void {
+  /** Take in a cycle; false when it was known already. */
+  addCycle(cycle: Cycle, now: number): boolean {
     const newest = this.cycles.at(-1);
     if (newest && cycle.timestampS <= newest.timestampS) {
-      // Replayed again after a reconnect, unless the guard's clock or the guard itself started anew.
-      if (cycle.isReplay) return;
+      // Replayed again after a reconnect, unless the guard's clock was set back.
+      if (cycle.isReplay) return false;
       this.cycles = [];
     }
     this.cycles.push(cycle);
@@ -50,6 +53,7 @@ export class Model {
     if (keep > 0) this.cycles.splice(0, Math.max(keep, this.cycles.length - MAX_CYCLES));
     if (cycle.task) this.task = cycle.task;
     if (!cycle.isReplay) this.live = { value: cycle, at: now };
+    return true;
   }
 
   /** Forget everything about the arm that was on show. */
@@ -57,6 +61,7 @@ export class Model {
     if (arm === this.arm) return;
     this.arm = arm;
     this.sessionId = null;
+    this.isSessionPicked = false;
     this.control = null;
     this.live = null;
     this.cycles = [];
@@ -86,7 +91,16 @@ export class Model {
 
   /** Sessions of the arm on show. */
   sessionsHere(): Session[] {
-    return (this.sessions?.value ?? []).filter((session) => session.arm === this.arm);
+    return this.sessions.filter((session) => session.arm === this.arm);
+  }
+
+  /** Keep the picked session while it exists; else the running one, the one on show, the first. */
+  chooseSession(): void {
+    const here = this.sessionsHere();
+    const shown = here.find((session) => session.id === this.sessionId);
+    if (shown && this.isSessionPicked) return;
+    this.isSessionPicked = false;
+    this.sessionId = (here.find((session) => session.status === 'running') ?? shown ?? here[0])?.id ?? null;
   }
 
   session(): Session | null {

@@ -16,11 +16,16 @@ export class RequestFailed extends Error {
 }
 
 /** The JSON answer of a GET or POST. Throws RequestFailed: no answer in time, or a status that is not 2xx. */
-export async function request(method: 'GET' | 'POST', path: string, timeoutMs: number): Promise<unknown> {
+export async function request(
+  method: 'GET' | 'POST',
+  path: string,
+  timeoutMs: number,
+  priority: RequestPriority = 'auto',
+): Promise<unknown> {
   let response: Response;
   let text: string;
   try {
-    response = await fetch(path, { method, cache: 'no-store', signal: AbortSignal.timeout(timeoutMs) });
+    response = await fetch(path, { method, priority, cache: 'no-store', signal: AbortSignal.timeout(timeoutMs) });
     text = await response.text();
   } catch (error) {
     const isTimeout = error instanceof DOMException && error.name === 'TimeoutError';

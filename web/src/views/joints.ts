@@ -14,8 +14,8 @@ const VISIBLE_CHANGE = 0.05;
 const MIN_SPAN = 12;
 
 const LINES: readonly Line[] = [
-  { colour: '--measured', width: 2.5 },
-  { colour: '--executed', width: 1.75 },
+  { colour: '--measured', width: 4 },
+  { colour: '--executed', width: 2 },
   { colour: '--proposed', width: 1.5, dash: [4, 4] },
 ];
 const COLUMNS = ['measured', 'executed', 'proposed'] as const;

@@ -91,7 +91,7 @@ function sessionSentence(model: Model, now: number): Sentence {
 function runningSentence(model: Model): Sentence {
   const cycle = model.live?.value;
   if (cycle?.outcome === 'held') return { tone: 'warn', text: `Running, but the arm holds: ${cycle.reason || 'no action to play'}` };
-  return { tone: 'good', text: 'Running. The policy drives the arm through the guard.' };
+  return { tone: 'good', text: `Running ${cycle?.sessionId ?? ''}: the policy drives the arm through the guard.` };
 }
 
 function titleMark(tone: Tone): string {
