@@ -74,6 +74,7 @@ RUN_TIME = [
     "rich",
     "psutil",
     "fastapi",
+    "fastapi-offline",  # Swagger UI without a CDN
     "uvicorn",
     "websockets",
     "pydantic-settings",

@@ -15,6 +15,7 @@ from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Log
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Empty, Float64MultiArray, String
 from std_srvs.srv import Trigger
@@ -31,7 +32,7 @@ from lerobot_arena.core.verdict import Decision, Outcome, Verdict
 
 __all__ = [
     "ChangeState", "CompressedImage", "DiagnosticArray", "Empty", "Float64MultiArray", "GetState", "Image",
-    "JointState", "JointTrajectory", "JointTrajectoryPoint", "String", "Transition", "Trigger", "chunk_from_msg",
+    "JointState", "JointTrajectory", "JointTrajectoryPoint", "Log", "String", "Transition", "Trigger", "chunk_from_msg",
     "chunk_to_msg", "command_from_msg", "cycle_from_msg", "cycle_to_msg", "diagnostics_to_msg",
     "frame_from_compressed", "frame_from_image", "frame_to_image", "from_msg", "group_to_msg", "joints_from_room",
     "joints_from_state", "joints_to_room", "joints_to_state", "own", "to_msg", "trajectory_to_msg",

@@ -81,7 +81,7 @@ class ArenaNode(LifecycleNode):
         return self._step(self.tear_down)
 
 
-def _begin(node: ArenaNode) -> bool:
+def begin(node: ArenaNode) -> bool:
     """Configure and activate; False when a step refused, which it has logged."""
     return (
         node.trigger_configure() == Return.SUCCESS and node.trigger_activate() == Return.SUCCESS
@@ -135,7 +135,7 @@ def run_node(make_node: Callable[[], ArenaNode]) -> int:
     node: ArenaNode | None = None
     try:
         node = make_node()
-        if not _begin(node):
+        if not begin(node):
             return 2
         executor = SingleThreadedExecutor()
         executor.add_node(node)

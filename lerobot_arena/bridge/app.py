@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The FastAPI app: a fold of the routers below over one set of services. No ROS, no globals."""
+
+import importlib
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from lerobot_arena.bridge import description, docs_page, errors
+from lerobot_arena.bridge.origin import OriginGuard
+from lerobot_arena.bridge.routes import ui
+from lerobot_arena.bridge.services import Services
+from lerobot_arena.bridge.size_limit import SizeLimit
+
+# Modules of bridge/routes; each has a `router`.
+ROUTES = ("health", "sessions", "control", "debug", "arms", "telemetry", "ui")
+# The hosted layout of the original server has these below /api as well.
+ALSO_BELOW_API = ("sessions", "control", "debug", "health")
+
+
+def create_app(services: Services) -> FastAPI:
+    """The app over opened services."""
+    app = FastAPI(
+        title=description.TITLE,
+        summary=description.SUMMARY,
+        version=description.VERSION,
+        description=description.DESCRIPTION,
+        contact=description.CONTACT,
+        license_info=description.LICENSE,
+        servers=description.SERVERS,
+        openapi_tags=description.TAGS,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    for name in ROUTES:
+        router = importlib.import_module(f"lerobot_arena.bridge.routes.{name}").router
+        app.include_router(router)
+        if name in ALSO_BELOW_API:
+            app.include_router(router, prefix="/api", include_in_schema=False)
+    ui.mount(app)
+    docs_page.add_docs(app)
+    description.describe(app)
+    errors.register(app)
+    _guard_the_border(app, services)
+    return app
+
+
+def _guard_the_border(app: FastAPI, services: Services) -> None:
+    """Middleware; the last one added sees a request first."""
+    settings = services.settings
+    app.add_middleware(SizeLimit)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.allowed_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+        )
+    app.add_middleware(
+        OriginGuard, hosts=(settings.bridge_host, *settings.allowed_hosts), origins=settings.allowed_origins
+    )

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles of all arms on their way to watchers: a short ring per arm, decoded only when somebody looks."""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from lerobot_arena.core.cycle import CycleRecord
+
+_log = logging.getLogger(__name__)
+
+REPLAY = 50
+
+
+class CycleItem:
+    """One cycle as it came; the record and the event's text are made on first use and shared by all watchers."""
+
+    __slots__ = ("_decode", "_raw", "_record", "_text", "arm")
+
+    def __init__(self, arm: str, raw: Any, decode: Callable[[Any], CycleRecord]) -> None:
+        self.arm = arm
+        self._raw, self._decode = raw, decode
+        self._record: CycleRecord | None = None
+        self._text: str | None = None
+
+    @property
+    def record(self) -> CycleRecord:
+        if self._record is None:
+            self._record = self._decode(self._raw)
+            self._raw = None
+        return self._record
+
+    def text(self, render: Callable[[CycleRecord, str], str]) -> str:
+        """The event for clients, rendered once."""
+        if self._text is None:
+            self._text = render(self.record, self.arm)
+        return self._text
+
+
+Watcher = Callable[[CycleItem], None]
+
+
+class CycleFeed:
+    """`push` may be called on any thread and is cheap; watchers are called on the event loop."""
+
+    def __init__(self, decode: Callable[[Any], CycleRecord]) -> None:
+        self._decode = decode
+        self._lock = threading.Lock()
+        self._rings: dict[str, deque[CycleItem]] = {}
+        self._watchers: dict[str, set[Watcher]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def push(self, arm: str, raw: Any) -> None:
+        """A cycle arrived."""
+        item = CycleItem(arm, raw, self._decode)
+        with self._lock:
+            self._rings.setdefault(arm, deque(maxlen=REPLAY)).append(item)
+            watchers, loop = tuple(self._watchers.get(arm, ())), self._loop
+        if watchers and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._deliver, item, watchers)
+
+    def _deliver(self, item: CycleItem, watchers: tuple[Watcher, ...]) -> None:
+        for watcher in watchers:
+            if watcher in self._watchers.get(item.arm, ()):
+                self._hand(item, watcher)
+
+    @staticmethod
+    def _hand(item: CycleItem, watcher: Watcher) -> None:
+        try:
+            watcher(item)
+        except ValueError as error:
+            _log.warning("A cycle of arm %s could not be read: %s", item.arm, error)
+
+    @property
+    def watcher_count(self) -> int:
+        """How many clients watch any arm."""
+        return sum(len(watchers) for watchers in self._watchers.values())
+
+    def watch(self, arm: str, watcher: Watcher) -> Callable[[], None]:
+        """Replay the ring into `watcher`, then deliver each new cycle until the returned function is called."""
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            past = list(self._rings.get(arm, ()))
+            self._watchers.setdefault(arm, set()).add(watcher)
+        for item in past:
+            self._hand(item, watcher)
+
+        def unwatch() -> None:
+            with self._lock:
+                self._watchers.get(arm, set()).discard(watcher)
+
+        return unwatch
+
+    def forget(self, arm: str) -> None:
+        """Drop the ring of an arm that ended."""
+        with self._lock:
+            self._rings.pop(arm, None)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may talk to the bridge from a browser: an allow-list of Host names, and of Origins for what changes something.
+
+A page of another site can send requests to 127.0.0.1 (CSRF) or rename itself to it (DNS rebinding); neither may move an
+arm or watch its cameras.
+"""
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_READING = {"GET", "HEAD"}
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+class OriginGuard:
+    """ASGI middleware. Foreign Host: 403. Foreign Origin on a changing request or a WebSocket: 403."""
+
+    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...] = (), origins: tuple[str, ...] = ()) -> None:
+        self._app = app
+        self._hosts = _LOOPBACK_NAMES | {name.lower() for name in hosts}
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or refuse with a reason."""
+        refusal = self._refusal(scope) if scope["type"] in {"http", "websocket"} else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await JSONResponse({"detail": refusal, "code": "forbidden"}, 403)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008, "reason": "foreign Origin or Host"})
+
+    def _refusal(self, scope: Scope) -> str | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "").lower()
+        if _host_name(host) not in self._hosts:
+            return f"Host {host!r} is not this bridge. If it should be, add it to ARENA_ALLOWED_HOSTS."
+        is_reading = scope["type"] == "http" and scope["method"] in _READING
+        # Several headers of one name are one client trying to have it both ways.
+        origins = [origin.rstrip("/").lower() for origin in headers.getlist("origin")]
+        if is_reading or all(self._is_own(origin, host) for origin in origins):
+            return None
+        return f"Origin {origins[0]!r} may not do this. If it should, add it to ARENA_ALLOWED_ORIGINS."
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        return origin in self._origins or origin in {f"http://{host}", f"https://{host}"}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""uvicorn as this package runs it: signals stay with the process, WebSockets uncompressed, no access log."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from lerobot_arena.bridge.logs import RingHandler, RingLog
+from lerobot_arena.bridge.settings import Settings
+from lerobot_arena.core.errors import Unavailable
+
+_log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn would raise a caught signal again at its end, and the process would not exit 0."""
+        yield
+
+
+def open_socket(settings: Settings) -> socket.socket:
+    """The listening socket. Raises Unavailable when the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.bridge_host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.bridge_host, settings.bridge_port))
+    except OSError as error:
+        listener.close()
+        raise Unavailable(
+            f"Port {settings.bridge_port} of {settings.bridge_host} cannot be used ({error.strerror}): another "
+            "program listens on it. Stop it, or choose another with ARENA_BRIDGE_PORT or --port."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def set_up_logging(ring: RingLog) -> None:
+    """This process's log goes to stderr and into the ring."""
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("[%(levelname)s] %(name)s: %(message)s"))
+    root.handlers[:] = [console, RingHandler(ring)]
+    for noisy in ("alembic", "httpx", "uvicorn.error"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class Serving:
+    """One app on one socket until `end` is called or SIGINT or SIGTERM comes."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            ws_per_message_deflate=False,
+            ws_max_size=65536,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+            lifespan="off",
+        )
+        self._server = _Server(config)
+        self._listener = listener
+
+    def end(self) -> None:
+        """Finish what is under way, then return from `run`."""
+        self._server.should_exit = True
+
+    async def run(self) -> None:
+        """Serve."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.end)
+        address = self._listener.getsockname()
+        _log.info("Listening on http://%s:%s, page at /ui, API at /docs", address[0], address[1])
+        await self._server.serve(sockets=[self._listener])
