@@ -50,7 +50,10 @@ class RenderLink:
         self._requests, self._replies = FileIO(our_requests, "w"), FileIO(our_replies)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", _WORKER, *map(str, theirs)], stdin=subprocess.DEVNULL, pass_fds=theirs
+                [sys.executable, "-m", _WORKER, *map(str, theirs)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=theirs,
+                process_group=0,  # Ctrl-C in a terminal is the parent's business; the pipe ends the child
             )
         except BaseException:
             self._close_pipes()

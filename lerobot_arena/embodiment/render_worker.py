@@ -8,7 +8,6 @@ when the request pipe does, so it never outlives its parent.
 import json
 import mmap
 import os
-import signal
 import struct
 import sys
 import time
@@ -88,7 +87,6 @@ def _serve(job: RenderJob, requests: BinaryIO, replies: FileIO, pixels: NDArray[
 
 def main(request_fd: int, reply_fd: int, frame_fd: int) -> int:
     """Serve until the parent closes the request pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the parent's business; its pipe ends us
     os.nice(_NICENESS)
     requests, replies = os.fdopen(request_fd, "rb"), FileIO(reply_fd, "w")
     job = _job(requests)
