@@ -62,47 +62,38 @@ def act_module(
     act = deepcopy(act).eval()
     fold_batch_norm(act)
 
-    def constant(values: FloatArray, *shape: int) -> Any:
-        return nn.Parameter(torch.tensor(values, dtype=torch.float32).reshape(shape), requires_grad=False)
-
     class Graph(nn.Module):
-        """See the module's docstring."""
+        """See the file's docstring."""
 
         def __init__(self) -> None:
             super().__init__()
             self.act = act
-            self.state_scale, self.state_offset = constant(state.scale, 1, -1), constant(state.offset, 1, -1)
-            self.action_scale = constant(action.scale, 1, 1, -1)
-            self.action_offset = constant(action.offset, 1, 1, -1)
-            scales = [constant(images[c.key].scale / 255.0, 1, 3, 1, 1) for c in cameras]
-            self.image_scales = nn.ParameterList(scales)
-            self.image_offsets = nn.ParameterList(constant(images[c.key].offset, 1, 3, 1, 1) for c in cameras)
-            self.positions = nn.ParameterList(self._position(c) for c in cameras)
+            self.state_scale, self.state_offset = (
+                _constant(state.scale, 1, -1),
+                _constant(state.offset, 1, -1),
+            )
+            self.action_scale = _constant(action.scale, 1, 1, -1)
+            self.action_offset = _constant(action.offset, 1, 1, -1)
+            scales = [images[c.key].scale / 255.0 for c in cameras]
+            self.image_scales = nn.ParameterList(_constant(scale, 1, 3, 1, 1) for scale in scales)
+            self.image_offsets = nn.ParameterList(
+                _constant(images[c.key].offset, 1, 3, 1, 1) for c in cameras
+            )
+            self.positions = nn.ParameterList(_positions(act, c) for c in cameras)
             with torch.no_grad():
                 latent = act.encoder_latent_input_proj(torch.zeros(1, act.config.latent_dim))
             self.latent = nn.Parameter(latent.unsqueeze(0), requires_grad=False)
 
-        def _position(self, camera: CameraInput) -> Any:
-            with torch.no_grad():
-                blank = torch.zeros(1, 3, camera.trained_height, camera.trained_width)
-                features = act.backbone(blank)["feature_map"]
-                position = act.encoder_cam_feat_pos_embed(features)
-            return nn.Parameter(position.flatten(2).permute(2, 0, 1), requires_grad=False)
-
         def _tokens(self, index: int, frame: Any) -> Any:
-            camera = cameras[index]
-            rows, columns = camera.height // camera.trained_height, camera.width // camera.trained_width
-            image = frame.permute(0, 3, 1, 2).to(torch.float32)
-            if (rows, columns) != (1, 1):
-                image = torch.round(nn.functional.avg_pool2d(image, (rows, columns)))
-            image = image * self.image_scales[index] + self.image_offsets[index]
+            image = _shrunk(frame, cameras[index]) * self.image_scales[index] + self.image_offsets[index]
             features = act.encoder_img_feat_input_proj(act.backbone(image)["feature_map"])
             return features.flatten(2).permute(2, 0, 1)
 
-        def forward(self, joints: Any, *frames: Any) -> Any:
+        def forward(self, *inputs: Any) -> Any:
+            frames = list(inputs)
             tokens, positions = [self.latent], [act.encoder_1d_feature_pos_embed.weight.unsqueeze(1)]
             if act.config.robot_state_feature:
-                joints = joints * self.state_scale + self.state_offset
+                joints = frames.pop(0) * self.state_scale + self.state_offset
                 tokens.append(act.encoder_robot_state_input_proj(joints).unsqueeze(0))
             for index, frame in enumerate(frames):
                 tokens.append(self._tokens(index, frame))
@@ -116,6 +107,32 @@ def act_module(
             return act.action_head(decoded.transpose(0, 1)) * self.action_scale + self.action_offset
 
     return Graph().eval()
+
+
+def _constant(values: FloatArray, *shape: int) -> Any:
+    import torch
+
+    tensor = torch.tensor(values, dtype=torch.float32).reshape(shape)
+    return torch.nn.Parameter(tensor, requires_grad=False)
+
+
+def _positions(act: Any, camera: CameraInput) -> Any:
+    """The positional embedding of one camera's tokens, tokens × 1 × dim."""
+    import torch
+
+    with torch.no_grad():
+        features = act.backbone(torch.zeros(1, 3, camera.trained_height, camera.trained_width))["feature_map"]
+        position = act.encoder_cam_feat_pos_embed(features)
+    return torch.nn.Parameter(position.flatten(2).permute(2, 0, 1), requires_grad=False)
+
+
+def _shrunk(frame: Any, camera: CameraInput) -> Any:
+    """1×H×W×3 uint8 → 1×3×h×w float, by area.py's definition of the trained-in resize."""
+    import torch
+
+    block = (camera.height // camera.trained_height, camera.width // camera.trained_width)
+    image = frame.permute(0, 3, 1, 2).to(torch.float32)
+    return image if block == (1, 1) else torch.round(torch.nn.functional.avg_pool2d(image, block))
 
 
 def fold_batch_norm(act: Any) -> None:
