@@ -40,8 +40,9 @@ class TopicsEmbodiment:
         self._lock = threading.Lock()
         self._outlet: Outlet | None = None
         self._cameras = camera_sources(params.camera_topics) if params.publish_cameras else {}
-        self._names: tuple[str, ...] = ()
+        self._seen: tuple[str, ...] | None = None
         self._order: list[int] = []
+        self._own_names: list[str] = []
         self._received_ns: int | None = None
         self._refusal = ""
         self._is_stopped = False
@@ -87,8 +88,7 @@ class TopicsEmbodiment:
             values = positions.tolist()
             if self._params.command_kind == TRAJECTORY:
                 seconds = period_s * self._params.trajectory_periods
-                ours = [self._names[index] for index in self._order]
-                self._wire.send_trajectory(ours, values, seconds)
+                self._wire.send_trajectory(self._own_names, values, seconds)
                 self._last_period_s = seconds
             else:
                 self._wire.send_group(values)
@@ -104,7 +104,7 @@ class TopicsEmbodiment:
             listeners = self._wire.listener_count()
             topic = self._params.command_topic
             if self._params.command_kind == TRAJECTORY:
-                self._wire.send_trajectory([self._names[index] for index in self._order], [], 0.0)
+                self._wire.send_trajectory(self._own_names, [], 0.0)
         if not listeners:
             return f"Nothing is sent any more, but nobody listens on {topic}: stop the arm at its controller."
         if self._params.command_kind == TRAJECTORY:
@@ -142,7 +142,7 @@ class TopicsEmbodiment:
         self._outlet = None
 
     def _order_of(self, names: tuple[str, ...]) -> list[int]:
-        if names == self._names:
+        if names == self._seen:
             return self._order
         order = []
         for joint in self.robot.joints:
@@ -154,7 +154,8 @@ class TopicsEmbodiment:
                     f"it has {', '.join(names)}. Add the name to the joint's aliases in the robot file."
                 )
             order.append(found[0])
-        self._names, self._order = names, order
+        self._seen, self._order = names, order
+        self._own_names = [names[index] for index in order]
         return order
 
 

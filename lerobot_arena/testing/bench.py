@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands around an embodiment on a test bench: somebody who waits, and somebody who keeps what it delivers."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lerobot_arena.core.observation import CameraFrame
+from lerobot_arena.embodiment.protocol import JointReading, Outlet
+
+
+def wait_until(what: str, done: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+    """Poll `done` until it is true and return it. Raises AssertionError naming `what` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if result := done():
+            return result
+        time.sleep(0.01)
+    raise AssertionError(f"waited {timeout_s} s for: {what}")
+
+
+class Catch:
+    """An outlet that keeps what was delivered, and by which threads."""
+
+    def __init__(self) -> None:
+        self.readings: list[JointReading] = []
+        self.frames: dict[str, CameraFrame] = {}
+        self.frame_counts: dict[str, int] = {}
+        self.warnings: list[str] = []
+        self.wanted = True
+        self.joint_threads: set[int] = set()
+        self.frame_threads: set[int] = set()
+
+    def outlet(self) -> Outlet:
+        """What to hand to `connect`."""
+        return Outlet(self._joints, self._frame, lambda camera: self.wanted, self.warnings.append)
+
+    def _joints(self, reading: JointReading) -> None:
+        self.joint_threads.add(threading.get_ident())
+        self.readings.append(reading)
+
+    def _frame(self, frame: CameraFrame) -> None:
+        self.frame_threads.add(threading.get_ident())
+        copy = CameraFrame(frame.camera, frame.image.copy(), frame.stamp_ns, frame.receipt_ns)
+        self.frames[frame.camera] = copy
+        self.frame_counts[frame.camera] = self.frame_counts.get(frame.camera, 0) + 1
+
+    def is_near(self, target: Sequence[float], tolerance_rad: float = 0.08) -> bool:
+        """Whether the newest joints are within `tolerance_rad` of `target`."""
+        if not self.readings:
+            return False
+        newest = self.readings[-1].sample.values
+        return all(abs(a - b) < tolerance_rad for a, b in zip(newest, target, strict=True))
