@@ -337,7 +337,9 @@ class FakeArms:
         if self.guards[arm].state == RUNNING:
             return VerbAnswer(False, "The arm is being commanded: stop the session first.")
         task = self.tasks[arm]
-        self.tasks[arm] = replace(task, episode=task.episode + 1, seed=task.seed + 1, elapsed_s=0.0)
+        self.tasks[arm] = replace(
+            task, episode=task.episode + 1, seed=task.seed + 1, elapsed_s=0.0, is_success=False, is_over=False
+        )
         return VerbAnswer(True, "A new scene.")
 
 

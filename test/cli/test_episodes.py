@@ -95,6 +95,16 @@ def test_a_message_left_by_an_estop_is_no_failure_to_recover_from() -> None:
     assert world.verbs == [Step.START]
 
 
+def test_an_estop_that_came_and_went_between_two_looks_is_seen_by_what_it_left() -> None:
+    world = World()
+    world.looks(3)
+    world.seen = replace(
+        world.seen, status="stopped", message="Stopped by the e-stop, which has been reset: start again."
+    )
+    world.looks(100)
+    assert world.verbs == [Step.START]
+
+
 def test_a_session_somebody_stopped_stays_stopped() -> None:
     world = World()
     world.looks(3)

@@ -12,6 +12,7 @@ def test_rcutils_severity_is_read_back_in_our_format_and_in_the_default_one() ->
     assert parse_line("guard", b"[WARN] late by 3 ms") == LogLine("guard", "WARN", "late by 3 ms")
     line = parse_line("guard", b"[ERROR] [1763779.25] [arm.guard]: no limits\n")
     assert (line.level, line.text) == ("ERROR", "no limits")
+    assert parse_line("bridge", b"[WARNING] lerobot_arena.bridge: slow").level == "WARN"
     assert parse_line("guard", b"Traceback (most recent call last):").level == ""
 
 

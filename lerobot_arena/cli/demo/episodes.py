@@ -5,12 +5,15 @@ It ends an episode when the referee says so, prepares the next scene and starts 
 e-stop is latched, or after somebody stopped the session, it waits for somebody to start.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 from lerobot_arena.core.session import ERROR, INITIALIZING, READY, RUNNING
 
 RETRY_AFTER_S = 2.0
+# An e-stop and its reset may both happen between two looks; what it leaves in the message is still a person's word.
+_BY_A_PERSON = re.compile(r"e-?stop|emergency", re.IGNORECASE)
 
 
 class Step(Enum):
@@ -85,7 +88,8 @@ class EpisodeLoop:
     def _after_an_interruption(self, seen: Seen, now_s: float) -> Step:
         """Stopped, but not by us: a failure says why, a person does not."""
         self._was_interrupted = True
-        if seen.status not in {ERROR, READY} and not seen.message:
+        is_failure = seen.status in {ERROR, READY} or (seen.message and not _BY_A_PERSON.search(seen.message))
+        if not is_failure:
             return self._wait(
                 "somebody stopped the session: start it on the page or by `arena session start`"
             )

@@ -27,8 +27,9 @@ _FILES_KEPT = 5
 CONSOLE_FORMAT = "[{severity}] {message}"
 _LEVELS = {"DEBUG": "dim", "INFO": "", "WARN": "yellow", "ERROR": "bold red", "FATAL": "bold white on red"}
 _STRUCTURED = re.compile(
-    r"\[(DEBUG|INFO|WARN|ERROR|FATAL)\] ?(?:\[[\d.]+\] ?)?(?:\[[^\]]*\]: ?)?(.*)", re.DOTALL
+    r"\[(DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\] ?(?:\[[\d.]+\] ?)?(?:\[[^\]]*\]: ?)?(.*)", re.DOTALL
 )
+_PYTHON_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _COLOURS = (
     "cyan",
     "green",
@@ -55,7 +56,7 @@ def parse_line(source: str, raw: bytes) -> LogLine:
     text = raw.decode("utf-8", "replace").rstrip("\r\n")
     text = "".join(char if char.isprintable() or char == "\t" else "·" for char in text[:MAX_LINE])
     if match := _STRUCTURED.fullmatch(text):
-        return LogLine(source, match[1], match[2])
+        return LogLine(source, _PYTHON_LEVELS.get(match[1], match[1]), match[2])
     return LogLine(source, "", text)
 
 
