@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -50,17 +51,25 @@ class ArenaNode(LifecycleNode):
     def tear_down(self) -> None:
         """Free everything."""
 
-    def _step(
-        self, step: Callable[[], None], undo: Callable[[], None] | None = None
-    ) -> TransitionCallbackReturn:
+    def _step(self, step: Callable[[], None], undo: Callable[[], None] | None = None) -> TransitionCallbackReturn:
         try:
             step()
         except ArenaError as error:
             self.get_logger().error(str(error))
-            if undo is not None:
-                undo()
-            return Return.FAILURE
-        return Return.SUCCESS
+        except Exception as error:  # rclpy would turn it into a silent transition to ERROR
+            self.get_logger().fatal(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+        else:
+            return Return.SUCCESS
+        if undo is not None:
+            self.attempt(undo)
+        return Return.FAILURE
+
+    def attempt(self, step: Callable[[], None]) -> None:
+        """Run a step of taking down, which may find a set-up half done; what it raises is logged, not passed on."""
+        try:
+            step()
+        except Exception as error:
+            self.get_logger().warning(f"While taking down: {type(error).__name__}: {error}")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._step(self.set_up, self.tear_down)
@@ -148,7 +157,7 @@ def run_node(make_node: Callable[[], ArenaNode]) -> int:
         return 2
     finally:
         if node is not None:
-            node.stop()
-            node.tear_down()
+            node.attempt(node.stop)
+            node.attempt(node.tear_down)
             node.destroy_node()
         rclpy.try_shutdown()
