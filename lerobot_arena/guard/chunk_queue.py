@@ -26,13 +26,16 @@ _SHORTEST_RETRY_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One accepted chunk. `origin_ns` is when its row 0 plays, `observed_ns` when it was seen; both steady."""
+    """One accepted chunk. `origin_ns` is when its row 0 plays, `observed_ns` when it was seen; both steady.
+
+    `replace_ns` is when the policy means to have been asked again: execute_steps after the arrival.
+    """
 
     rows: tuple[Vector, ...]
     dt_s: float
     origin_ns: int
     observed_ns: int
-    execute_s: float
+    replace_ns: int
 
     @property
     def end_ns(self) -> int:
@@ -128,7 +131,11 @@ class ChunkQueue:
         missed_s = min(chunk.observation_age_s, self._played_since(observed_ns))
         steps = min(chunk.execute_steps or len(rows), len(rows))
         self._plan = Plan(
-            rows, chunk.dt_s, now_ns - round(missed_s * NS), observed_ns, execute_s=steps * chunk.dt_s
+            rows,
+            chunk.dt_s,
+            now_ns - round(missed_s * NS),
+            observed_ns,
+            now_ns + round(steps * chunk.dt_s * NS),
         )
         self._sequence = chunk.sequence
         self.accepted += 1
@@ -190,7 +197,7 @@ class ChunkQueue:
 
     def _ask_at_ns(self, plan: Plan) -> int:
         usable_ns = min(
-            plan.origin_ns + round(plan.execute_s * NS),
+            plan.replace_ns,
             plan.observed_ns + round(self._action_timeout_s * NS),
             plan.end_ns,
         )

@@ -22,12 +22,12 @@ class HoldWatch:
         self._held_since_ns = None
         self._nonfinite_in_row = 0
 
-    def held(self, now_ns: int, check: str, reason: str, *, is_waiting: bool) -> str:
-        """A cycle sent nothing because of `check`. Returns why the run has to stop now, or nothing."""
+    def held(self, now_ns: int, reason: str, *, is_waiting: bool, is_nonfinite: bool) -> str:
+        """A cycle sent nothing because of `reason`. Returns why the run has to stop now, or nothing."""
         if self._held_since_ns is None or is_waiting != self._was_waiting:
             self._held_since_ns = now_ns
         self._was_waiting = is_waiting
-        self._nonfinite_in_row = self._nonfinite_in_row + 1 if check == "finite" else 0
+        self._nonfinite_in_row = self._nonfinite_in_row + 1 if is_nonfinite else 0
         if self._nonfinite_in_row >= self.nonfinite_limit:
             return (
                 f"{self._nonfinite_in_row} actions in a row were not finite. {reason} "

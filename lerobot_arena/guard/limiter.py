@@ -22,28 +22,38 @@ def braking_speed(room: float, max_acceleration: float, dt_s: float) -> float:
 
 
 def _one_inside(
-    previous: float, wanted: float, lower: float, upper: float, max_acceleration: float, dt_s: float
+    previous: float,
+    wanted: float,
+    lower: float,
+    upper: float,
+    max_velocity: float,
+    max_acceleration: float,
+    dt_s: float,
 ) -> float:
     # A joint that is outside may stay or move inward: the bound it may not pass is where it is.
     low, high = min(lower, previous), max(upper, previous)
     target = min(max(wanted, low), high)
-    if target == previous:
+    room = high - previous if target > previous else previous - low
+    speed = braking_speed(room, max_acceleration, dt_s)
+    # Far from its end a joint can stop from any speed it may have: leave the step's direction alone.
+    if speed >= max_velocity or speed * dt_s >= min(room, abs(target - previous)):
         return target
-    end = high if target > previous else low
-    room = abs(end - previous)
-    reach = braking_speed(room, max_acceleration, dt_s) * dt_s
-    if reach >= room or abs(target - previous) <= reach:
-        return target
-    return previous + reach if target > previous else previous - reach
+    return previous + speed * dt_s if target > previous else previous - speed * dt_s
 
 
 def stay_inside(
-    previous: Vector, wanted: Vector, *, lower: Vector, upper: Vector, max_acceleration: Vector, dt_s: float
+    previous: Vector,
+    wanted: Vector,
+    *,
+    lower: Vector,
+    upper: Vector,
+    max_velocity: Vector,
+    max_acceleration: Vector,
+    dt_s: float,
 ) -> Vector:
     """Clamp the joints that would leave their range, or come to its end too fast to stop there; only those."""
-    limited = tuple(
-        map(_one_inside, previous, wanted, lower, upper, max_acceleration, [dt_s] * len(previous))
-    )
+    times = [dt_s] * len(previous)
+    limited = tuple(map(_one_inside, previous, wanted, lower, upper, max_velocity, max_acceleration, times))
     return wanted if limited == wanted else limited
 
 

@@ -11,6 +11,7 @@ from lerobot_arena.core.session import RUNNING
 from lerobot_arena.core.stats import StageStat
 from lerobot_arena.core.verdict import Outcome
 from lerobot_arena.guard.chain import Chain
+from lerobot_arena.guard.checks.finite import Finite
 from lerobot_arena.guard.checks.protocol import CheckInput
 from lerobot_arena.guard.chunk_queue import ChunkQueue, Proposal
 from lerobot_arena.guard.holding import HoldWatch
@@ -93,9 +94,9 @@ class ControlLoop:
         if command is None:
             stop_because = self._holding.held(
                 tick.now_ns,
-                result.deciding.check,
-                around.absence or reason if is_waiting else reason,
+                around.absence if is_waiting else reason,
                 is_waiting=is_waiting,
+                is_nonfinite=any(v.check == Finite.name and not v.may_move for v in result.verdicts),
             )
         request = self.queue.request(tick.now_ns)
         return CycleEnd(

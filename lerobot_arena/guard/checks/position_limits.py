@@ -26,6 +26,7 @@ class PositionLimits:
             wanted,
             lower=limits.lower,
             upper=limits.upper,
+            max_velocity=limits.max_velocity,
             max_acceleration=limits.max_acceleration,
             dt_s=given.dt_s,
         )
