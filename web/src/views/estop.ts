@@ -12,21 +12,26 @@ const HINTS: Record<EstopPhase, string> = {
   failed: 'NOT ACKNOWLEDGED',
 };
 /** A press fires on pointer-down; the click that follows it is the same press. */
-const SAME_PRESS_MS = 700;
+const SAME_PRESS_MS = 1000;
 
 export class EstopView {
   private readonly button = byId('estop', HTMLButtonElement);
   private readonly hint = byId('estop-hint', HTMLElement);
   private readonly reset = byId('reset', HTMLButtonElement);
-  private lastPressAt = -Infinity;
+  private pointerDownAt = -Infinity;
 
   constructor(
     private readonly estop: EmergencyStop,
     private readonly changed: () => void,
     onReset: () => void,
   ) {
-    this.button.addEventListener('pointerdown', () => this.press());
-    this.button.addEventListener('click', () => this.press());
+    this.button.addEventListener('pointerdown', () => {
+      this.pointerDownAt = performance.now();
+      this.press();
+    });
+    this.button.addEventListener('click', () => {
+      if (performance.now() - this.pointerDownAt > SAME_PRESS_MS) this.press();
+    });
     this.reset.addEventListener('click', onReset);
     document.addEventListener('keydown', (event) => this.key(event), { capture: true });
   }
@@ -50,9 +55,6 @@ export class EstopView {
   }
 
   private press(): void {
-    const now = performance.now();
-    if (now - this.lastPressAt < SAME_PRESS_MS) return;
-    this.lastPressAt = now;
     void this.estop.send().finally(this.changed);
     this.changed();
   }

@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo page in a real browser against the real bridge: it shows what is, and its buttons reach the arms."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from lerobot_arena.core.verdict import Decision
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"width": 390, "height": 844}
+expect.set_options(timeout=12_000)
+
+Look = Callable[..., tuple[Page, Any]]
+
+
+def _calls(stage: Any, verb: str) -> list[str]:
+    return stage.do(lambda: [arm for arm, called in stage.fake.calls if called == verb])
+
+
+def _wait_until_live(page: Page) -> None:
+    expect(page.locator("#link")).to_have_attribute("data-health", "live")
+    expect(page.locator("#camera-0")).to_have_attribute("data-state", "live")
+
+
+def _start(page: Page) -> None:
+    _wait_until_live(page)
+    page.click("#start")
+    expect(page.locator("#session-status")).to_have_text("running")
+    expect(page.locator("#strip")).to_have_attribute("data-tone", "good")
+
+
+# What it shows
+
+
+def test_cameras_joints_verdicts_queue_timing_and_score_are_live(stage: Any, look: Look) -> None:
+    page, seen = look(stage)
+    _start(page)
+    for slot, name in (("#camera-0", "front"), ("#camera-1", "wrist")):
+        expect(page.locator(slot)).to_have_attribute("data-state", "live")
+        expect(page.locator(f"{slot} h2")).to_have_text(name)
+        first = page.locator(f"{slot} canvas").evaluate("canvas => canvas.toDataURL()")
+        page.wait_for_function(
+            "([slot, first]) => document.querySelector(`${slot} canvas`).toDataURL() !== first",
+            arg=[slot, first],
+        )
+    assert page.locator("#camera-0 canvas").evaluate("canvas => [canvas.width, canvas.height]") == [640, 480]
+    expect(page.locator(".joint .name")).to_have_text(
+        ["shoulder pan", "shoulder lift", "elbow flex", "wrist flex", "wrist roll", "gripper"]
+    )
+    expect(page.locator(".joint canvas")).to_have_count(6)
+    expect(page.locator("#checks")).to_contain_text("position limits")
+    expect(page.locator("#guard-totals")).to_have_text("PASS 100 %")
+    expect(page.locator("#queue")).to_have_text(re.compile(r"[1-9]\d?"))
+    expect(page.locator("#age")).to_have_text("50.0")
+    expect(page.locator("#policy-stages")).to_contain_text("policy: network")
+    expect(page.locator("#guard-stages")).to_contain_text("guard: total")
+    expect(page.locator("#task-episode")).to_have_text("1")
+    assert seen.hosts == {stage.url.removeprefix("http://")}
+
+
+def test_the_score_counts_what_the_referee_says(stage: Any, look: Look) -> None:
+    from dataclasses import replace
+
+    def judge() -> None:
+        task = stage.fake.tasks["arm"]
+        stage.fake.tasks["arm"] = replace(
+            task, episode=9, successes=7, failures=1, is_success=True, is_over=True
+        )
+
+    stage.do(judge)
+    page, _ = look(stage)
+    expect(page.locator("#task-rate")).to_have_text("88 %")
+    expect(page.locator("#task-successes")).to_have_text("7")
+    expect(page.locator("#task-failures")).to_have_text("1")
+    expect(page.locator("#task-stage")).to_have_text("Done")
+
+
+def test_an_intervention_shows_its_check_layer_and_reason(stage: Any, look: Look) -> None:
+    page, _ = look(stage)
+    _start(page)
+
+    def clamp() -> None:
+        guard = stage.fake.guards["arm"]
+        stage.fake.feed.push("arm", stage.fake.cycle(guard, guard.cycle_count + 1, Decision.CLAMP))
+
+    stage.do(clamp)
+    row = page.locator("#notable li").first
+    expect(row).to_contain_text("CLAMP")
+    expect(row).to_contain_text("position limits")
+    expect(row).to_contain_text("a joint would have left its range")
+    chip = page.locator("#checks li", has_text="position limits")
+    expect(chip.locator(".layer")).to_have_text("L1")
+    # One cycle of 50 a second stays visible for a second, then the chip tells of now again.
+    expect(chip).to_have_attribute("data-decision", "PASS")
+    expect(row).to_contain_text("CLAMP")
+
+
+def test_the_second_camera_can_be_shown_large(stage: Any, look: Look) -> None:
+    page, _ = look(stage)
+    _wait_until_live(page)
+    page.click("#swap")
+    expect(page.locator("#camera-0 h2")).to_have_text("wrist")
+    expect(page.locator("#camera-0")).to_have_attribute("data-state", "live")
+    expect(page.locator("#camera-1 h2")).to_have_text("front")
+
+
+# What it does
+
+
+def test_estop_is_sent_at_once_acknowledged_and_latched_until_reset(stage: Any, look: Look) -> None:
+    page, seen = look(stage)
+    _start(page)
+    page.click("#estop")
+    expect(page.locator("#strip")).to_have_attribute("data-tone", "alarm")
+    expect(page.locator("#sentence")).to_contain_text("Emergency stop is latched")
+    expect(page.locator("#sentence")).to_contain_text("arm (acknowledged: the arm holds)")
+    assert _calls(stage, "estop") == ["arm"]
+    assert stage.do(lambda: stage.fake.guards["arm"].state) == "emergency"
+    expect(page.locator("#start")).to_be_disabled()
+    expect(page.locator("#session-status")).to_have_text("stopped")
+    page.click("#reset")
+    expect(page.locator("#strip")).not_to_have_attribute("data-tone", "alarm")
+    expect(page.locator("#start")).to_be_enabled()
+    assert stage.do(lambda: stage.fake.guards["arm"].state) == "stopped"
+    assert seen.posts == ["sessions/demo/start", "api/control/estop", "api/control/reset?arm=arm"]
+
+
+def test_escape_and_space_stop_but_space_on_a_control_is_its_own(stage: Any, look: Look) -> None:
+    page, seen = look(stage)
+    _wait_until_live(page)
+    page.focus("#start")
+    page.keyboard.press("Space")
+    expect(page.locator("#session-status")).to_have_text("running")
+    assert seen.posts == ["sessions/demo/start"]
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Space")
+    expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
+    page.click("#reset")
+    expect(page.locator("#estop")).not_to_have_attribute("data-latched", "true")
+    page.focus("#stop")
+    page.keyboard.press("Escape")
+    expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
+    assert _calls(stage, "estop") == ["arm", "arm"]
+
+
+def test_an_estop_nobody_acknowledges_is_repeated_and_then_said_loudly(stage: Any, look: Look) -> None:
+    page, seen = look(stage)
+    _start(page)
+    stage.do(lambda: (stage.fake.dead_guards.add("arm"), stage.fake.dead_embodiments.add("arm")))
+    page.click("#estop")
+    expect(page.locator("#estop")).to_have_attribute("data-phase", "sent")
+    expect(page.locator("#estop")).to_have_attribute("data-phase", "failed")
+    expect(page.locator("#estop")).to_contain_text("NOT ACKNOWLEDGED")
+    expect(page.locator("#sentence")).to_contain_text("E-stop not acknowledged")
+    expect(page.locator("#sentence")).to_contain_text("Cut the arm's power")
+    assert seen.posts.count("api/control/estop") == 5
+    stage.do(lambda: (stage.fake.dead_guards.clear(), stage.fake.dead_embodiments.clear()))
+    page.click("#estop")
+    expect(page.locator("#sentence")).to_contain_text("Emergency stop is latched")
+
+
+@pytest.mark.parametrize("stage", [("left", "right")], indirect=True)
+def test_estop_stops_every_arm_and_names_the_one_that_did_not_answer(stage: Any, look: Look) -> None:
+    stage.do(lambda: (stage.fake.dead_guards.add("right"), stage.fake.dead_embodiments.add("right")))
+    page, _ = look(stage)
+    page.click("#estop")
+    expect(page.locator("#estop")).to_have_attribute("data-phase", "failed")
+    expect(page.locator("#sentence")).to_contain_text("not acknowledged by right")
+    assert set(_calls(stage, "estop")) == {"left", "right"}
+
+
+def test_start_and_stop_drive_the_session(stage: Any, look: Look) -> None:
+    page, _ = look(stage)
+    _start(page)
+    assert stage.do(lambda: stage.fake.guards["arm"].state) == "running"
+    page.click("#stop")
+    expect(page.locator("#session-status")).to_have_text("stopped")
+    assert stage.do(lambda: stage.fake.guards["arm"].state) == "stopped"
+    expect(page.locator("#start")).to_be_enabled()
+
+
+def test_a_refusal_is_shown_in_the_bridges_words(stage: Any, look: Look) -> None:
+    page, _ = look(stage)
+    _start(page)
+    page.click("#scene")
+    expect(page.locator("#notice")).to_contain_text("The arm is being commanded: stop the session first.")
+    page.click("#stop")
+    expect(page.locator("#session-status")).to_have_text("stopped")
+    page.click("#scene")
+    expect(page.locator("#task-episode")).to_have_text("2")
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_a_failing_policy_is_named(stage: Any, look: Look) -> None:
+    page, _ = look(stage)
+    _start(page)
+    stage.do(lambda: stage.fake.fail("demo", "The policy worker died (signal 9)."))
+    expect(page.locator("#sentence")).to_have_text("The policy worker died (signal 9).")
+    expect(page.locator("#session-status")).to_have_text("error")
+
+
+@pytest.mark.parametrize("stage", [("left", "right")], indirect=True)
+def test_another_arm_can_be_chosen(stage: Any, look: Look) -> None:
+    stage.add_session("second", "right")
+    page, _ = look(stage)
+    _wait_until_live(page)
+    expect(page.locator("#arm")).to_have_value("left")
+    expect(page.locator("#session")).to_have_value("demo")
+    page.select_option("#arm", "right")
+    expect(page.locator("#session")).to_have_value("second")
+    _start(page)
+    assert stage.do(lambda: (stage.fake.guards["left"].state, stage.fake.guards["right"].state)) == (
+        "idle",
+        "running",
+    )
+
+
+# What is old never looks live
+
+
+@pytest.mark.slow
+def test_silence_of_the_arm_greys_everything(stage: Any, look: Look) -> None:
+    page, _ = look(stage)
+    _start(page)
+    stage.freeze()
+    expect(page.locator("#link")).to_have_attribute("data-health", "silent")
+    expect(page.locator("#strip")).to_have_attribute("data-tone", "lost")
+    expect(page.locator("#since")).to_contain_text("no data for")
+    for slot in ("#camera-0", "#camera-1"):
+        expect(page.locator(slot)).to_have_attribute("data-state", "stale")
+        expect(page.locator(f"{slot} .veil")).to_contain_text("OLD PICTURE")
+        assert "grayscale" in page.locator(f"{slot} canvas").evaluate("node => getComputedStyle(node).filter")
+    for panel in ("joints", "guard", "timing", "task"):
+        expect(page.locator(f".panel.{panel}")).to_have_attribute("data-stale", "true")
+    expect(page.locator("#session-status")).to_have_attribute("data-status", "unknown")
+    stage.do(stage.live)
+    _wait_until_live(page)
+    expect(page.locator("#joints")).not_to_have_attribute("data-stale", "true")
+
+
+def test_one_camera_that_stops_is_greyed_alone(stage: Any, look: Look) -> None:
+    page, _ = look(stage)
+    _start(page)
+    stage.frames_hz = 0.0
+    stage.freeze()
+    stage.do(stage.live)
+    expect(page.locator("#camera-0")).to_have_attribute("data-state", "stale")
+    expect(page.locator("#link")).to_have_attribute("data-health", "live")
+
+
+@pytest.mark.slow
+def test_a_lost_bridge_is_unmistakable_and_comes_back_by_itself(stage: Any, look: Look) -> None:
+    page, _ = look(stage)
+    _start(page)
+    stage.close()
+    expect(page.locator("#link")).to_have_attribute("data-health", "offline")
+    expect(page.locator("#sentence")).to_contain_text("Connection to the bridge lost")
+    page.click("#estop")
+    expect(page.locator("#estop")).to_have_attribute("data-phase", "failed")
+    expect(page.locator("#sentence")).to_contain_text("The bridge cannot be reached")
+    stage.open()
+    _wait_until_live(page)
+
+
+def test_replayed_cycles_do_not_look_live(stage: Any, look: Look) -> None:
+    stage.post("/sessions/demo/start")
+    time.sleep(0.3)
+    stage.freeze()
+    page, _ = look(stage)
+    expect(page.locator(".joint canvas")).to_have_count(6)
+    expect(page.locator("#link")).to_have_attribute("data-health", "silent")
+    expect(page.locator("#joints")).to_have_attribute("data-stale", "true")
+    expect(page.locator("#camera-0")).to_have_attribute("data-state", "waiting")
+
+
+# How it looks
+
+
+@pytest.mark.slow
+def test_screenshots(stage: Any, look: Look, artifacts: Path) -> None:
+    stage.post("/sessions/demo/start")
+    phone = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+    pages = {
+        f"{device}_{scheme}": look(stage, scheme=scheme, **options)[0]
+        for device, options in (("desktop", {}), ("phone", phone))
+        for scheme in ("light", "dark")
+    }
+    for page in pages.values():
+        expect(page.locator("#strip")).to_have_attribute("data-tone", "good")
+    for name, page in pages.items():
+        _wait_until_live(page)
+        picture = artifacts / f"{name}.png"
+        page.screenshot(path=picture)
+        page.screenshot(path=artifacts / f"{name}_whole.png", full_page=True)
+        assert picture.stat().st_size > 20_000
+
+
+def test_a_phone_has_the_stop_under_the_thumb_and_nothing_sticks_out(stage: Any, look: Look) -> None:
+    page, _ = look(stage, viewport=PHONE, has_touch=True, is_mobile=True)
+    _wait_until_live(page)
+    expect(page.locator(".joint canvas")).to_have_count(6)
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    for position in (0, 800, 10_000):
+        page.evaluate(f"window.scrollTo(0, {position})")
+        box = page.locator("#estop").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= PHONE["height"]
+        assert box["width"] > PHONE["width"] / 2 and box["height"] >= 60
+    small = page.evaluate(
+        "[...document.querySelectorAll('button, select')].filter(node => node.offsetParent && !node.disabled"
+        " && node.getBoundingClientRect().height < 32).map(node => node.id)"
+    )
+    assert small == []
+    page.tap("#estop")
+    expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
+    assert _calls(stage, "estop") == ["arm"]
+
+
+@pytest.mark.slow
+def test_nothing_jumps_while_states_change(stage: Any, look: Look) -> None:
+    pages = [look(stage, viewport={"width": width, "height": 844})[0] for width in (390, 820, 1440)]
+    for page in pages:
+        _wait_until_live(page)
+        expect(page.locator(".joint canvas")).to_have_count(6)
+        page.evaluate(
+            "window.shifts = []; new PerformanceObserver(list => list.getEntries().forEach(entry =>"
+            " window.shifts.push([entry.value, ...entry.sources.map(source => source.node?.id)])))"
+            ".observe({type: 'layout-shift'})"
+        )
+    pages[0].keyboard.press("Escape")
+    for page in pages:
+        expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
+    pages[0].click("#reset")
+    pages[0].click("#start")
+    for page in pages:
+        expect(page.locator("#session-status")).to_have_text("running")
+    stage.freeze()
+    for page in pages:
+        expect(page.locator("#link")).to_have_attribute("data-health", "silent")
+        shifts = page.evaluate("window.shifts")
+        assert sum(shift[0] for shift in shifts) < 0.02, shifts
