@@ -45,7 +45,7 @@ class InferenceNode(ArenaNode):
 
     def __init__(self) -> None:
         super().__init__("inference")
-        self._clock = NodeClock(self)
+        self._times = NodeClock(self)
         self._status_lock = threading.Lock()
         self._engine: Engine | None = None
         self._joint_topics: dict[tuple[str, bool], tuple[Any, set[str]]] = {}
@@ -54,7 +54,7 @@ class InferenceNode(ArenaNode):
     def set_up(self) -> None:
         self._engine = Engine(
             self.params,
-            self._clock,
+            self._times,
             publish=self._publish_chunk,
             on_change=self._publish_status,
             on_fault=self.get_logger().error,
@@ -63,7 +63,7 @@ class InferenceNode(ArenaNode):
         self._diagnostics = self.create_publisher(convert.DiagnosticArray, "/diagnostics", qos.STREAM)
         kinds = {convert.Image: "", convert.CompressedImage: topics.compressed("")}
         self._feeds = CameraFeeds(
-            self._listen_raw, self.destroy_subscription, kinds, self._clock, self._on_frame
+            self._listen_raw, self.destroy_subscription, kinds, self._times, self._on_frame
         )
         self._wanted = self.create_subscription(
             convert.own.SessionsWanted, topics.WANTED, self._on_wanted, qos.LATCHED
@@ -171,7 +171,7 @@ class InferenceNode(ArenaNode):
             self._engine.request(convert.from_msg(ChunkRequest, message))
 
     def _on_joints(self, session_ids: set[str], is_room: bool, message: Any) -> None:
-        receipt_ns = self._clock.steady_ns()
+        receipt_ns = self._times.steady_ns()
         read = convert.joints_from_room if is_room else convert.joints_from_state
         for session_id in session_ids:
             session = self._engine.session(session_id) if self._engine is not None else None
@@ -183,7 +183,7 @@ class InferenceNode(ArenaNode):
                 session.refuse_joints(str(error))
 
     def _on_frame(self, frame: Frame) -> None:
-        receipt_ns = self._clock.steady_ns()
+        receipt_ns = self._times.steady_ns()
         session = self._engine.session(frame.session_id) if self._engine is not None else None
         if session is None:
             return
@@ -232,7 +232,7 @@ class InferenceNode(ArenaNode):
                     level=_level(session),
                     message=session.error_message or session.miss_reason or session.status,
                     values=_values(session),
-                    stamp_ns=self._clock.wall_ns(),
+                    stamp_ns=self._times.wall_ns(),
                 )
             )
 
