@@ -42,7 +42,7 @@ class LivingPublishers:
         self._owners: dict[bytes, frozenset[Process]] = {}
 
     def among(self, publishers: Iterable[tuple[bytes, str]]) -> frozenset[str]:
-        """Names, with the GID's end, of those (gid, node name) that are not known to be gone."""
+        """Node name and GID of those (gid, node name) that are not known to be gone."""
         listed = list(publishers)
         for gid in self._owners.keys() - {gid for gid, _ in listed}:
             del self._owners[gid]
@@ -68,4 +68,4 @@ def _low_pid(gid: bytes) -> int:
 
 
 def _label(gid: bytes, name: str) -> str:
-    return f"{name} {gid[:8].hex()}"
+    return f"{name} ({gid.hex()})"
