@@ -2,12 +2,15 @@
 """The published URDF is the arm that is simulated: same zeros and directions, cameras where pictures come from."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
+import yaml
 
+from lerobot_arena.core import topics
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.robot import load_robot
 from lerobot_arena.embodiment.description import robot_description
@@ -66,8 +69,6 @@ def test_limits_of_the_robot_file_lie_within_the_urdfs(urdf: str) -> None:
 
 
 def test_an_unknown_arm_gets_no_urdf_and_its_owner_can_name_one(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     koch = replace(ROBOT, name="koch")
     assert robot_description(koch, is_simulated=False) == ""
     path = tmp_path / "koch.urdf"
@@ -77,3 +78,18 @@ def test_an_unknown_arm_gets_no_urdf_and_its_owner_can_name_one(tmp_path: Path) 
     for wrong in (path, tmp_path / "absent.urdf"):
         with pytest.raises(InvalidInput, match="URDF"):
             robot_description(koch, str(wrong), is_simulated=False)
+
+
+def test_the_rviz_file_shows_what_the_node_publishes() -> None:
+    """Topics and QoS of config/arena.rviz are ours: a reliable image display would see nothing."""
+    manager = yaml.safe_load((Path(__file__).parents[2] / "config" / "arena.rviz").read_text())[
+        "Visualization Manager"
+    ]
+    displays = {display["Name"]: display for display in manager["Displays"]}
+    assert displays["Robot"]["Description Topic"]["Value"] == topics.on_arm("arm", topics.ROBOT_DESCRIPTION)
+    assert displays["Robot"]["Description Topic"]["Durability Policy"] == "Transient Local"
+    for camera in ROBOT.camera_names:
+        shown = displays[f"{camera.capitalize()} camera"]["Topic"]
+        assert shown["Value"] == topics.camera("arm", camera)
+        assert shown["Reliability Policy"] == "Best Effort"
+    assert manager["Global Options"]["Fixed Frame"] == "base_link"
