@@ -1,37 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `arena` command: the groups, put together."""
+"""The `arena` command: a table of its parts, each imported when it is used, so that `arena estop` is quick."""
 
+import importlib
 from importlib import metadata
+from typing import Any
 
 import typer
 
-from lerobot_arena.cli import control, export, robot, session, up
-from lerobot_arena.cli.demo import command as demo
-from lerobot_arena.cli.doctor import command as doctor
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.output import print_line
 
+# name → function or group; one more command is one more line
+COMMANDS = {
+    "demo": "lerobot_arena.cli.demo.command:demo",
+    "up": "lerobot_arena.cli.up:up",
+    "doctor": "lerobot_arena.cli.doctor.command:doctor",
+    "session": "lerobot_arena.cli.session:app",
+    "estop": "lerobot_arena.cli.control:estop",
+    "reset": "lerobot_arena.cli.control:reset",
+    "status": "lerobot_arena.cli.control:status",
+    "robot": "lerobot_arena.cli.robot:app",
+    "export": "lerobot_arena.cli.export:export",
+    "train-demo": "lerobot_arena.cli.train:train_demo",
+    "version": "lerobot_arena.cli.app:version",
+}
+
+
+class CommandTable(ArenaGroup):
+    """Imports a command on first use."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command behind a name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        part = getattr(importlib.import_module(module), attribute)
+        if not isinstance(part, typer.Typer):
+            single = typer.Typer(add_completion=False)
+            single.command(cmd_name)(part)
+            part = single
+        command = typer.main.get_command(part)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
-    cls=ArenaGroup,
+    cls=CommandTable,
     name="arena",
     no_args_is_help=True,
-    rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
     help="Robot policies from demonstration to trusted deployment, behind a guard.",
     epilog="First steps: arena demo · arena doctor · arena up, then arena session create --help",
 )
-app.command()(demo.demo)
-app.command()(up.up)
-app.command()(doctor.doctor)
-app.add_typer(session.app, name="session")
-app.command()(control.estop)
-app.command()(control.reset)
-app.command()(control.status)
-app.add_typer(robot.app, name="robot")
-app.command()(export.export)
 
 
-@app.command()
+@app.callback()
+def arena() -> None:
+    """Robot policies from demonstration to trusted deployment, behind a guard."""
+
+
 def version() -> None:
     """The installed version."""
     print_line(metadata.version("lerobot_arena"))

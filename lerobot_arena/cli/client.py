@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge as seen by the command line: its REST API, and its errors as ours."""
+"""The bridge as seen by the command line: its REST API, and its errors as ours.
 
+Standard library only: `arena estop` must not wait for a large HTTP client to be imported.
+"""
+
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
-
-import httpx
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
 
 from lerobot_arena.bringup import DEFAULT_PORT, PORT_VARIABLE
 from lerobot_arena.core.errors import (
@@ -45,46 +50,43 @@ def bridge_url(chosen: str | None = None, *, port: int | None = None) -> str:
     return f"http://127.0.0.1:{number}"
 
 
-def detail_of(response: httpx.Response) -> str:
+def checked(status: int, body: bytes, url: str) -> Any:
+    """The JSON of a good answer. Raises the ArenaError that the status stands for."""
+    if 200 <= status < 300:
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise Unavailable(f"{url} does not answer like an arena bridge: no JSON.") from None
+    error = _ERRORS.get(status, ArenaError)
+    text = detail_of(body)
+    if error is ArenaError:
+        text = f"The bridge answered {status}: {text}. Its log says more (`arena up`'s terminal)."
+    raise error(text)
+
+
+def detail_of(body: bytes) -> str:
     """What an error answer says, in FastAPI's shapes or none."""
     try:
-        body = response.json()
+        content = json.loads(body)
     except ValueError:
-        return response.text.strip()[:300] or response.reason_phrase
-    detail = body.get("detail") if isinstance(body, dict) else None
+        return body.decode("utf-8", "replace").strip()[:300] or "nothing"
+    detail = content.get("detail") if isinstance(content, dict) else None
     if isinstance(detail, list):
         places = (
             (".".join(str(part) for part in item.get("loc", ())[1:]), item.get("msg", "")) for item in detail
         )
         return "; ".join(f"{place}: {text}" if place else text for place, text in places)
-    return str(detail) if detail else str(body)[:300]
-
-
-def checked(response: httpx.Response) -> Any:
-    """The JSON of a good answer. Raises the ArenaError that the status stands for."""
-    if response.is_success:
-        try:
-            return response.json()
-        except ValueError:
-            raise Unavailable(f"{response.url} does not answer like an arena bridge: no JSON.") from None
-    error = _ERRORS.get(response.status_code, ArenaError)
-    text = detail_of(response)
-    if error is ArenaError:
-        text = (
-            f"The bridge answered {response.status_code}: {text}. Its log says more (`arena up`'s terminal)."
-        )
-    raise error(text)
+    return str(detail) if detail else str(content)[:300]
 
 
 class Bridge:
     """A running bridge. Every method raises the ArenaError that the answer stands for."""
 
-    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
         # A proxy from the environment must never stand between an e-stop and a loopback bridge.
-        self._http = httpx.Client(
-            base_url=url, timeout=READ_TIMEOUT_S, transport=transport, trust_env=not _is_loopback(url)
-        )
+        is_loopback = urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+        self._opener = build_opener(ProxyHandler({})) if is_loopback else build_opener()
 
     def get(self, path: str) -> Any:
         """GET."""
@@ -103,11 +105,20 @@ class Bridge:
     def _send(
         self, method: str, path: str, *, timeout_s: float, body: Mapping[str, Any] | None = None
     ) -> Any:
+        data = json.dumps(body).encode() if body is not None else None
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        request = Request(self.url + path, data=data, headers=headers, method=method)
         try:
-            return checked(self._http.request(method, path, json=body, timeout=timeout_s))
-        except httpx.TimeoutException as error:
-            raise NotAnswering(f"{self.url}{path} did not answer within {timeout_s:g} s.") from error
-        except httpx.TransportError as error:
+            with self._opener.open(request, timeout=timeout_s) as answer:
+                return checked(answer.status, answer.read(), request.full_url)
+        except HTTPError as error:
+            with error:
+                return checked(error.code, error.read(), request.full_url)
+        except TimeoutError as error:
+            raise NotAnswering(f"{request.full_url} did not answer within {timeout_s:g} s.") from error
+        except (URLError, OSError) as error:
+            if isinstance(getattr(error, "reason", None), TimeoutError):
+                raise NotAnswering(f"{request.full_url} did not answer within {timeout_s:g} s.") from error
             raise unreachable(self.url) from error
 
 
@@ -117,7 +128,3 @@ def unreachable(url: str) -> Unavailable:
         f"Nothing answers at {url}. Start an arena with `arena up`, or say where it is: --url, ARENA_URL or "
         f"{PORT_VARIABLE}."
     )
-
-
-def _is_loopback(url: str) -> bool:
-    return httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}

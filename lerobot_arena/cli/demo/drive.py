@@ -12,9 +12,9 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from lerobot_arena.cli.client import VERB_TIMEOUT_S, checked
+from lerobot_arena.cli.client import READ_TIMEOUT_S, VERB_TIMEOUT_S, checked
 from lerobot_arena.cli.demo.episodes import EpisodeLoop, Seen, Step
-from lerobot_arena.core.errors import ArenaError, Unavailable
+from lerobot_arena.core.errors import ArenaError, Conflict, Unavailable
 
 SESSION = "demo"
 _LOOK_EVERY_S = 0.2
@@ -29,18 +29,24 @@ class DemoClient:
         self.status: dict[str, Any] = {}
         """The session's latest answer, with its figures."""
         self._url, self._arm, self._tell = url, arm, tell
-        self._http = httpx.AsyncClient(base_url=url, timeout=10.0, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=url, trust_env=False)
         self._task: dict[str, Any] = {}
         self._said = ""
+
+    async def _ask(
+        self, method: str, path: str, body: Any = None, *, timeout_s: float = READ_TIMEOUT_S
+    ) -> Any:
+        answer = await self._http.request(method, path, json=body, timeout=timeout_s)
+        return checked(answer.status_code, answer.content, str(answer.url))
 
     async def prepare(self) -> None:
         """Make a new demo session; one that an earlier run left is replaced."""
         body = {"session_id": SESSION, "policy_path": "demo", "camera_names": ["front"], "robot": self._arm}
-        answer = await self._http.post("/sessions", json=body)
-        if answer.status_code == 409:
-            checked(await self._http.delete(f"/sessions/{SESSION}", timeout=VERB_TIMEOUT_S))
-            answer = await self._http.post("/sessions", json=body)
-        checked(answer)
+        try:
+            await self._ask("POST", "/sessions", body)
+        except Conflict:
+            await self._ask("DELETE", f"/sessions/{SESSION}", timeout_s=VERB_TIMEOUT_S)
+            await self._ask("POST", "/sessions", body)
 
     async def run(self, is_done: Callable[[EpisodeLoop], bool]) -> None:
         """Play episodes until `is_done`. A bridge that restarts is waited for."""
@@ -63,15 +69,15 @@ class DemoClient:
         """Stop the session and read its last figures."""
         with suppress(httpx.TransportError, ArenaError):
             await self._verb(Step.STOP)
-            self.status = checked(await self._http.get(f"/sessions/{SESSION}"))
+            self.status = await self._ask("GET", f"/sessions/{SESSION}")
 
     async def close(self) -> None:
         """Let go of the connection."""
         await self._http.aclose()
 
     async def _look_and_act(self) -> None:
-        self.status = checked(await self._http.get(f"/sessions/{SESSION}"))
-        control = checked(await self._http.get("/api/control/status", params={"arm": self._arm}))
+        self.status = await self._ask("GET", f"/sessions/{SESSION}")
+        control = await self._ask("GET", f"/api/control/status?arm={self._arm}")
         seen = self._seen(self.status, control)
         step = self.loop.next(seen, time.monotonic())
         if self.loop.waiting_for:
@@ -93,7 +99,7 @@ class DemoClient:
             path = f"/api/arms/{self._arm}/scene/reset"
         else:
             path = f"/sessions/{SESSION}/{step.value}"
-        checked(await self._http.post(path, timeout=VERB_TIMEOUT_S))
+        await self._ask("POST", path, timeout_s=VERB_TIMEOUT_S)
 
     def _seen(self, status: dict[str, Any], control: dict[str, Any]) -> Seen:
         task = self._task

@@ -2,7 +2,6 @@
 """Python, ports, disk, clock, optional parts: the machine without ROS."""
 
 import ctypes
-import json
 import os
 import platform
 import shutil
@@ -10,10 +9,10 @@ import socket
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
-from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
 
+from lerobot_arena.cli.client import Bridge
 from lerobot_arena.cli.doctor.finding import Context, Finding, fail, ok, warn
+from lerobot_arena.core.errors import ArenaError
 
 OLDEST_PYTHON = (3, 12)
 _LEAST_FREE_GB = 1.0
@@ -69,9 +68,8 @@ def port(context: Context) -> list[Finding]:
 def is_bridge(url: str) -> bool:
     """Whether an arena bridge answers there."""
     try:
-        with build_opener(ProxyHandler({})).open(f"{url}/health", timeout=2.0) as answer:
-            return "active_sessions" in json.load(answer)
-    except (URLError, OSError, ValueError):
+        return "active_sessions" in Bridge(url).get("/health")
+    except ArenaError:
         return False
 
 
