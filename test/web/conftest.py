@@ -177,10 +177,16 @@ def look(browser: Browser) -> Iterator[Callable[..., tuple[Page, Seen]]]:
     contexts = []
 
     def open_page(
-        stage: Stage, *, viewport: dict[str, int] | None = None, scheme: str = "dark", **options: Any
+        stage: Stage,
+        *,
+        viewport: dict[str, int] | None = None,
+        scheme: str = "dark",
+        script: str = "",
+        **options: Any,
     ) -> tuple[Page, Seen]:
         context = browser.new_context(viewport=viewport or DESKTOP, color_scheme=scheme, **options)
         contexts.append(context)
+        context.add_init_script(script)
         page = context.new_page()
         page.set_default_timeout(15_000)
         seen = Seen(page)

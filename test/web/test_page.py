@@ -3,6 +3,7 @@
 
 import re
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,13 @@ def test_cameras_joints_verdicts_queue_timing_and_score_are_live(stage: Any, loo
     expect(page.locator("#guard-stages")).to_contain_text("guard: total")
     expect(page.locator("#task-episode")).to_have_text("1")
     assert seen.hosts == {stage.url.removeprefix("http://")}
+
+
+def test_the_page_may_load_nothing_foreign_and_is_never_shown_from_an_old_cache(stage: Any) -> None:
+    for path in ("/ui", "/ui/", "/ui/app.js"):
+        with urllib.request.urlopen(stage.url + path, timeout=10) as answer:
+            assert answer.headers["Cache-Control"] == "no-cache"
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
 def test_the_score_counts_what_the_referee_says(stage: Any, look: Look) -> None:
@@ -269,13 +277,23 @@ def test_a_lost_bridge_is_unmistakable_and_comes_back_by_itself(stage: Any, look
     _wait_until_live(page)
 
 
-def test_replayed_cycles_do_not_look_live(stage: Any, look: Look) -> None:
+_NOTE_HEALTH = """
+document.addEventListener('DOMContentLoaded', () => {
+  const link = document.getElementById('link');
+  window.healths = [];
+  new MutationObserver(() => window.healths.push(link.dataset.health)).observe(link, {attributes: true});
+});
+"""
+
+
+def test_replayed_cycles_never_look_live(stage: Any, look: Look) -> None:
     stage.post("/sessions/demo/start")
     time.sleep(0.3)
     stage.freeze()
-    page, _ = look(stage)
+    page, _ = look(stage, script=_NOTE_HEALTH)
     expect(page.locator(".joint canvas")).to_have_count(6)
     expect(page.locator("#link")).to_have_attribute("data-health", "silent")
+    assert page.evaluate("window.healths") == ["silent"]
     expect(page.locator("#joints")).to_have_attribute("data-stale", "true")
     expect(page.locator("#camera-0")).to_have_attribute("data-state", "waiting")
 
