@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The child process of one loaded policy: it can be killed at any moment without harm to anybody else.
 
-`python -m lerobot_arena.inference.worker <socket fd> <parent pid>`. Messages are answered one by one, in order:
+`python -m lerobot_arena.inference.worker <socket fd> <parent pid> <label>`. Messages are answered one by one, in order:
 load (first), infer, forget. It ends when its parent does.
 """
 

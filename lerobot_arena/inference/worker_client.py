@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lerobot_arena.core.errors import PolicyError, PolicyFailed
@@ -59,7 +60,8 @@ class WorkerClient:
         ours, theirs = socket.socketpair()
         self._channel = ours
         try:
-            self._process = self._spawn(theirs)
+            label = f"{manifest.policy_type}:{Path(manifest.path) / manifest.weights}"
+            self._process = self._spawn(theirs, label)
         except BaseException:
             self.kill()
             raise
@@ -70,7 +72,7 @@ class WorkerClient:
     def pid(self) -> int:
         return self._process.pid
 
-    def _spawn(self, channel: socket.socket) -> subprocess.Popen[bytes]:
+    def _spawn(self, channel: socket.socket, label: str) -> subprocess.Popen[bytes]:
         threads = str(self._threads)
         environment = {
             **os.environ,
@@ -82,13 +84,8 @@ class WorkerClient:
             "MKL_NUM_THREADS": threads,
             "OPENBLAS_NUM_THREADS": threads,
         }
-        command = [
-            sys.executable,
-            "-m",
-            "lerobot_arena.inference.worker",
-            str(channel.fileno()),
-            str(os.getpid()),
-        ]
+        command = [sys.executable, "-m", "lerobot_arena.inference.worker"]
+        command += [str(channel.fileno()), str(os.getpid()), label]  # the label is for whoever reads `ps`
         return subprocess.Popen(
             command,
             env=environment,

@@ -59,10 +59,7 @@ def test_every_kind_of_the_table_is_under_contract() -> None:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(kind, marks=LEROBOT if kind == "lerobot" else [])
-        for kind in MAKERS
-    ],
+    params=[pytest.param(kind, marks=LEROBOT if kind == "lerobot" else []) for kind in MAKERS],
 )
 def worker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
