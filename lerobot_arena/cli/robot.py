@@ -71,11 +71,9 @@ def add(
         cameras=[parse_camera(text) for text in camera or ()],
         fields=dict(parse_field(text) for text in field or ()),
     )
-    added = write_robot(robot, data_folder(os.environ) / "robots", overwrite=force)
-    if importlib.util.find_spec("lerobot") is not None:
-        from lerobot_arena.embodiment.lerobot_config import load_config
-
-        load_config(str(added.config_file), ())
+    added = write_robot(
+        robot, data_folder(os.environ) / "robots", check=_accepted_by_lerobot, overwrite=force
+    )
     if as_json:
         print_json({"name": name, "robot_file": str(added.robot_file), "config_file": str(added.config_file)})
         return
@@ -83,6 +81,14 @@ def add(
     print_line(
         f"Check it with `arena doctor --robot {name}`, then `arena up --robot lerobot --robot-file {name}`."
     )
+
+
+def _accepted_by_lerobot(config: Path) -> None:
+    """Raise InvalidInput when LeRobot is here and does not take the config."""
+    if importlib.util.find_spec("lerobot") is not None:
+        from lerobot_arena.embodiment.lerobot_config import load_config
+
+        load_config(str(config), ())
 
 
 @app.command("list")

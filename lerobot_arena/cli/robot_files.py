@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,13 @@ def find_calibration(robot_id: str, environment: Mapping[str, str]) -> Path:
     return found[0]
 
 
-def write_robot(robot: NewRobot, folder: Path, *, overwrite: bool = False) -> AddedRobot:
-    """Write a robot's files. Raises Conflict when they exist, InvalidInput when the calibration does not fit."""
+def write_robot(
+    robot: NewRobot, folder: Path, *, check: Callable[[Path], None], overwrite: bool = False
+) -> AddedRobot:
+    """Write a robot's files; the config only if `check` raises nothing for it.
+
+    Raises Conflict when they exist, InvalidInput when the calibration does not fit.
+    """
     if not _NAME.fullmatch(robot.name):
         raise InvalidInput(
             f"{robot.name!r} cannot name a robot: use letters, digits and underscores, a letter first."
@@ -137,16 +142,20 @@ def write_robot(robot: NewRobot, folder: Path, *, overwrite: bool = False) -> Ad
         **(robot.fields or {}),
     }
     config_file = folder / f"{robot.name}{CONFIG_SUFFIX}"
-    _write(config_file, json.dumps(config, indent=2) + "\n")
-    _write(robot_file, robot_file_text(spec))
+    _write(config_file, json.dumps(config, indent=2) + "\n", check)
+    _write(robot_file, robot_file_text(spec), lambda unfinished: None)
     return AddedRobot(robot.name, robot_file, config_file, config)
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
+def _write(path: Path, text: str, check: Callable[[Path], None]) -> None:
+    """Whole and checked, or not at all."""
     unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text)
-    os.replace(unfinished, path)
+    try:
+        unfinished.write_text(text)
+        check(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def added_robots(folder: Path) -> list[AddedRobot]:
