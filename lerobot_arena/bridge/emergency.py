@@ -13,7 +13,7 @@ from lerobot_arena.core.errors import ArenaError, Conflict, InvalidInput, NotAns
 from lerobot_arena.core.session import EMERGENCY, IDLE, PAUSED, RUNNING, STOPPED, EmbodimentStatus, GuardState
 
 # How long an acknowledged verb may take to show in the status before we answer anyway.
-_SHOW_S = 1.0
+_SHOW_S = 0.5
 
 
 class Emergency:
@@ -58,7 +58,7 @@ class Emergency:
                 raise Conflict(answer.message or f"The guard of arm {arm!r} refused the e-stop.")
         except ArenaError as error:
             return await self._stop_without_guard(arm, error)
-        await self._board.wait_for(lambda: self._is_latched(arm), _SHOW_S)
+        await self._board.wait_for(lambda: self._has_settled(arm), _SHOW_S)
         guard = self._guard(arm)
         return {
             "acknowledged": True,
@@ -149,6 +149,11 @@ class Emergency:
             "message": message,
             **_guard_details(guard),
         }
+
+    def _has_settled(self, arm: str) -> bool:
+        """The guard says that it is latched, and what its embodiment answered."""
+        guard, embodiment = self._guard(arm), self._embodiment(arm)
+        return guard is not None and guard.estop_latched and (embodiment is None or embodiment.is_stopped)
 
     def _is_latched(self, arm: str) -> bool:
         return estop_reason(self._guard(arm), self._embodiment(arm), arm) is not None

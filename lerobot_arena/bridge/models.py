@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from lerobot_arena.core.units import UNITS
 
@@ -43,6 +43,15 @@ class CreateSessionRequest(BaseModel):
     joint_names: list[str] | None = Field(
         None, max_length=64, description="Joint order of the policy. Absent: the checkpoint's."
     )
+
+    @field_validator("*")
+    @classmethod
+    def _is_sendable(cls, value: Any) -> Any:
+        """Half a character and NUL fit into JSON, but not into UTF-8, SQL or a ROS string."""
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and ("\0" in text or any("\ud800" <= char <= "\udfff" for char in text)):
+                raise ValueError("text must be whole Unicode characters without NUL")
+        return value
 
 
 class CreateSessionResponse(BaseModel):

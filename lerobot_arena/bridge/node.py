@@ -158,20 +158,19 @@ class BridgeNode(ArenaNode):
             self._hands.submit(self._follow, session.arm)
 
     async def call(self, arm: str, verb: str, *, timeout_s: float) -> VerbAnswer:
-        """Call a Trigger service of an arm; an e-stop leaves as a topic message first, which needs no answer."""
+        """Call a Trigger service of an arm; an e-stop that gets no answer is sent as a topic message as well."""
         known = self._arms.get(arm)
         if known is None:
             raise Unavailable(f"Arm {arm!r} has not reported, so nothing can be asked of it.")
         client = known.clients[verb]
-        patience_s = _DISCOVERY_S
-        if verb == "estop":
-            known.estop.publish(convert.Empty())
-            patience_s = _ESTOP_DISCOVERY_S
-        deadline = asyncio.get_running_loop().time() + patience_s
-        # rclpy has no event for a discovered service.
-        while not client.service_is_ready() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        answer = await call_service(client, convert.Trigger.Request(), timeout_s)
+        try:
+            await _until_found(client, _ESTOP_DISCOVERY_S if verb == "estop" else _DISCOVERY_S)
+            answer = await call_service(client, convert.Trigger.Request(), timeout_s)
+        except ArenaError:
+            if verb == "estop":
+                # Needs no answer and no discovered service; nobody may count on it, so the error stands.
+                known.estop.publish(convert.Empty())
+            raise
         return VerbAnswer(bool(answer.success), str(answer.message))
 
     def open_camera(self, topic: str, on_picture: Callable[[Picture], None]) -> Callable[[], None]:
@@ -234,6 +233,13 @@ class BridgeNode(ArenaNode):
         stamp = message.stamp.sec + message.stamp.nanosec / 1e9
         level = _LEVELS.get(message.level, str(message.level))
         self._logs.add(LogEntry(stamp, level, str(message.name), str(message.msg)[:4000]))
+
+
+async def _until_found(client: Any, patience_s: float) -> None:
+    """Give a client that was made a moment ago the time to find its service; rclpy has no event for that."""
+    deadline = asyncio.get_running_loop().time() + patience_s
+    while not client.service_is_ready() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 async def _serve(node: BridgeNode, settings: Settings, logs: RingLog) -> int:

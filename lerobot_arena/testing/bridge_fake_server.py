@@ -15,15 +15,16 @@ from lerobot_arena.bridge.logs import RingLog
 from lerobot_arena.bridge.server import Serving, open_socket, set_up_logging
 from lerobot_arena.bridge.services import Services, build_services
 from lerobot_arena.bridge.settings import Settings
+from lerobot_arena.core.clock import Clock, SystemClock
 from lerobot_arena.testing.bridge_fake_link import FakeArms
 
 
 @contextlib.asynccontextmanager
 async def fake_services(
-    fake: FakeArms, settings: Settings, *, logs: RingLog | None = None
+    fake: FakeArms, settings: Settings, *, logs: RingLog | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Services]:
     """Opened services over `fake`; any policy reference that resolves is taken without looking into it."""
-    board = Board()
+    board = Board(clock or SystemClock())
     feed = CycleFeed(fake.decode_cycle)
     fake.attach(board, feed)
     services = build_services(
