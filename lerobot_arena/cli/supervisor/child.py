@@ -29,7 +29,7 @@ class Program:
 class StopTimes:
     """How long each signal may take before the next one."""
 
-    interrupt_s: float = 5.0
+    interrupt_s: float = 6.0
     terminate_s: float = 3.0
 
 
