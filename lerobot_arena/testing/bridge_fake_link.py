@@ -47,7 +47,8 @@ class FakeArms:
     """An ArmsLink. `beat` moves it by one control period; `live` does so in real time.
 
     Faults: `dead_guards` answer nothing, `silent_guards` take verbs and never answer, `is_inference_dead`,
-    `failures` session id → message of a policy that cannot be loaded, `is_loading` keeps policies from loading.
+    `failures` session id → message of a policy that failed (`loaded_again`: its worker was replaced), `is_loading`
+    keeps policies from loading, `refusals` arm → why its guard does not start.
     """
 
     arms: tuple[str, ...] = ("arm",)
@@ -57,6 +58,8 @@ class FakeArms:
     silent_guards: set[str] = field(default_factory=set)
     dead_embodiments: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
+    loaded_again: set[str] = field(default_factory=set)
+    refusals: dict[str, str] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     wanted: SessionsWanted = field(default_factory=SessionsWanted)
 
@@ -145,7 +148,7 @@ class FakeArms:
             if guard.session_id == session_id and guard.state == RUNNING:
                 self.guards[arm] = replace(guard, state=STOPPED, message=message, queue_steps=0)
         if is_loaded:
-            self.loaded_again = {*getattr(self, "loaded_again", set()), session_id}
+            self.loaded_again.add(session_id)
         self.report()
 
     def report(self) -> None:
@@ -171,9 +174,7 @@ class FakeArms:
         status = INITIALIZING if self.is_loading else READY
         message = self.failures.get(session_id, "")
         count = self.inferences.get(session_id, 0)
-        is_loaded = not self.is_loading and (
-            not message or session_id in getattr(self, "loaded_again", set())
-        )
+        is_loaded = not self.is_loading and (not message or session_id in self.loaded_again)
         return SessionStatus(
             session_id,
             ERROR if message else status,
@@ -288,6 +289,8 @@ class FakeArms:
             return VerbAnswer(False, "The e-stop is latched.")
         if not guard.session_id:
             return VerbAnswer(False, "No session is selected.")
+        if arm in self.refusals:
+            return VerbAnswer(False, self.refusals[arm])
         if guard.state == RUNNING:
             return VerbAnswer(True, "It is already running.")
         self.failures.pop(guard.session_id, None)
