@@ -219,6 +219,25 @@ def test_a_plugins_robot_works_in_the_unit_it_is_said_to_speak(
     assert any("no disable_torque_on_disconnect" in text for text in catch.warnings)
 
 
+@pytest.mark.parametrize("verb", ["hold", "emergency_stop"])
+def test_a_target_that_waits_for_a_slow_bus_is_forgotten(
+    verb: str, plugin_robot: tuple[Path, EmbodimentParams], catch: Catch, let_go: list[Embodiment]
+) -> None:
+    path, params = plugin_robot
+    edit(path, read_s=0.4)
+    embodiment = LerobotEmbodiment(load_robot("so101"), params)
+    let_go.append(embodiment)
+    embodiment.connect(catch.outlet())
+    wait_until("a reading", lambda: catch.readings)
+    home = catch.readings[0].sample.values.tolist()
+    time.sleep(0.1)  # into the next read
+    embodiment.command(TARGET, 0.02)
+    getattr(embodiment, verb)()
+    count = len(catch.readings)
+    wait_until("two more readings", lambda: len(catch.readings) > count + 1)
+    assert catch.is_near(home, 1e-9)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -68,6 +68,7 @@ class DeskRobotConfig(RobotConfig):
     asks: bool = False
     is_calibrated: bool = True
     extra_action: str = ""
+    read_s: float = 0.0
 
 
 class DeskRobot(Robot):
@@ -114,6 +115,7 @@ class DeskRobot(Robot):
 
     def get_observation(self) -> dict[str, Any]:
         assert not self.config.cameras, "the cameras must not be read with the joints"
+        time.sleep(self.config.read_s)
         return dict(self.values)
 
     def send_action(self, action: dict[str, Any]) -> dict[str, Any]:
