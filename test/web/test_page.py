@@ -128,7 +128,8 @@ def test_estop_is_sent_at_once_acknowledged_and_latched_until_reset(stage: Any, 
     page.click("#estop")
     expect(page.locator("#strip")).to_have_attribute("data-tone", "alarm")
     expect(page.locator("#sentence")).to_contain_text("Emergency stop is latched")
-    expect(page.locator("#sentence")).to_contain_text("arm (acknowledged: the arm holds)")
+    expect(page.locator("#sentence")).to_contain_text("Acknowledged by the guard of arm.")
+    expect(page.locator("#sentence")).to_contain_text("Embodiment acknowledged: the arm holds")
     assert _calls(stage, "estop") == ["arm"]
     assert stage.do(lambda: stage.fake.guards["arm"].state) == "emergency"
     expect(page.locator("#start")).to_be_disabled()

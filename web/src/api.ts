@@ -23,6 +23,8 @@ export interface Control {
   state: string;
   isLatched: boolean;
   message: string;
+  /** The session that a start would mean to the guard now, and what it would be refused for. */
+  sessionId: string;
   notReady: string[];
   sink: string;
   rateHz: number | null;
@@ -89,6 +91,7 @@ function parseControl(control: Json): Control {
     state: control['is_alive'] === true ? asText(control['state']) : '',
     isLatched: control['estop_latched'] === true,
     message: asText(control['message']),
+    sessionId: asText(control['session_id']),
     notReady: asTexts(control['not_ready']),
     sink: asText(control['sink']),
     rateHz: asNumber(control['control_frequency_hz']),

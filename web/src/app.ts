@@ -151,7 +151,7 @@ export class App {
     model.isSocketOpen = this.telemetry.isOpen;
     const isLive = model.health(now) === 'live';
     const state = model.state(now);
-    const control = model.control?.value ?? null;
+    const control = model.freshControl(now);
     const newestS = model.cycles.at(-1)?.timestampS ?? 0;
     const endS = model.live ? model.live.value.timestampS + (now - model.live.at) / 1000 : newestS;
     this.estop.settle(state, now);

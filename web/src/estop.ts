@@ -2,7 +2,7 @@
 // The emergency stop: says "sent" at once, "acknowledged" only when the bridge says who acknowledged, and
 // otherwise repeats and then says loudly that nobody did. It stops every arm, whichever one is on show.
 
-import { asObject, asText } from './json';
+import { asObject, asText, type Json } from './json';
 import { request, RequestFailed } from './rest';
 
 /** The bridge asks the guards for 2 s, then the embodiments of those that stay silent for 2 s more. */
@@ -74,19 +74,28 @@ async function attemptOnce(): Promise<EstopReport> {
 
 function readAnswer(body: unknown): EstopReport {
   const answer = asObject(body);
-  const arms = Object.entries(asObject(answer['arms'])).map(([arm, value]) => ({ arm, ...readArm(value) }));
+  const arms = Object.entries(asObject(answer['arms'])).map(([arm, value]) => readArm(arm, asObject(value)));
   const silent = arms.filter((entry) => !entry.isAcknowledged);
   if (answer['emergency_stop'] !== true || silent.length > 0) {
-    return { phase: 'failed', message: `E-stop not acknowledged by ${list(silent) || 'any arm'}.` };
+    const whom = silent.map((entry) => `${entry.arm} (${entry.message || 'no answer'})`).join(', ');
+    return { phase: 'failed', message: `E-stop not acknowledged by ${whom || 'any arm'}.` };
   }
-  return { phase: 'acknowledged', message: `E-stop acknowledged by ${list(arms)}.` };
+  return { phase: 'acknowledged', message: `Acknowledged by ${arms.map((entry) => entry.by).join(', ')}.` };
 }
 
-function list(arms: readonly { arm: string; message: string }[]): string {
-  return arms.map((entry) => `${entry.arm} (${entry.message || 'no answer'})`).join(', ');
+interface ArmAnswer {
+  arm: string;
+  isAcknowledged: boolean;
+  by: string;
+  message: string;
 }
 
-function readArm(value: unknown): { isAcknowledged: boolean; message: string } {
-  const arm = asObject(value);
-  return { isAcknowledged: arm['acknowledged'] === true, message: asText(arm['sink']) || asText(arm['message']) };
+function readArm(arm: string, answer: Json): ArmAnswer {
+  const isGuard = answer['by'] === 'guard';
+  return {
+    arm,
+    isAcknowledged: answer['acknowledged'] === true,
+    by: isGuard ? `the guard of ${arm}` : `the embodiment of ${arm}, whose guard is silent`,
+    message: asText(answer['message']),
+  };
 }

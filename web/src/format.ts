@@ -6,6 +6,7 @@ export const ABSENT = '–';
 /** Milliseconds with the digits that matter. */
 export function formatMs(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return ABSENT;
+  if (value > 0 && value < 0.005) return '<0.01';
   if (value < 1) return value.toFixed(2);
   return value < 100 ? value.toFixed(1) : value.toFixed(0);
 }

@@ -82,11 +82,16 @@ export class Model {
 
   /** The guard's state as far as it is known now: from the stream, else from the last poll; empty when neither is fresh. */
   state(now: number): string {
-    const control = this.control && now - this.control.at < REST_STALE_MS ? this.control.value : null;
+    const control = this.freshControl(now);
     const cycle = this.live && now - this.live.at < CYCLE_STALE_MS ? this.live.value : null;
     // The latch may be the embodiment's alone, which the guard's cycles do not tell.
     if (control?.isLatched || cycle?.state === 'emergency') return 'emergency';
     return cycle?.state ?? control?.state ?? '';
+  }
+
+  /** The last control status, unless it is old. */
+  freshControl(now: number): Control | null {
+    return this.control && now - this.control.at < REST_STALE_MS ? this.control.value : null;
   }
 
   /** Sessions of the arm on show. */

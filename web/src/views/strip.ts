@@ -59,19 +59,21 @@ export function sentenceOf(model: Model, estop: EstopReport, now: number): Sente
     return { tone: 'lost', text: 'Connection to the bridge lost. What you see is old, and the arm may be moving. Trying again.' };
   }
   if (health === 'connecting') return { tone: 'quiet', text: 'Connecting to the bridge.' };
-  if (model.state(now) === 'emergency') return { tone: 'alarm', text: emergencyText(model, estop) };
+  if (model.state(now) === 'emergency') return { tone: 'alarm', text: emergencyText(model, estop, now) };
   // The state on show is a moment older than the acknowledgement.
-  if (estop.phase === 'acknowledged') return { tone: 'alarm', text: estop.message };
+  if (estop.phase === 'acknowledged') return { tone: 'alarm', text: `E-stop. ${estop.message}` };
   if (health === 'silent') {
     return { tone: 'lost', text: 'No word from the guard of this arm: what you see is old. Without its guard an arm holds by its own timeout.' };
   }
   return sessionSentence(model, now);
 }
 
-function emergencyText(model: Model, estop: EstopReport): string {
-  const sink = model.control?.value.sink;
-  const who = estop.phase === 'acknowledged' ? estop.message : sink ? `Arm: ${sink}.` : '';
-  return ['Emergency stop is latched.', who, 'Reset, then start again.'].filter(Boolean).join(' ');
+function emergencyText(model: Model, estop: EstopReport, now: number): string {
+  const guard = estop.phase === 'acknowledged' ? estop.message : '';
+  const sink = model.freshControl(now)?.sink;
+  return ['Emergency stop is latched.', guard, sink ? `Embodiment ${sink}` : '', 'Reset, then start again.']
+    .filter(Boolean)
+    .join(' ');
 }
 
 function sessionSentence(model: Model, now: number): Sentence {
@@ -81,8 +83,11 @@ function sessionSentence(model: Model, now: number): Sentence {
   if (model.state(now) === 'running') return runningSentence(model);
   if (session.status === 'initializing') return { tone: 'quiet', text: 'The policy is being loaded.' };
   if (session.status === 'timeout') return { tone: 'warn', text: session.errorMessage || 'The session had no input for too long. The arm holds.' };
-  const why = session.errorMessage || model.control?.value.message || '';
-  const obstacles = model.control?.value.notReady.join(' ') ?? '';
+  if (session.status === 'running') return { tone: 'quiet', text: 'Stopped.' };
+  const control = model.freshControl(now);
+  const why = session.errorMessage || control?.message || '';
+  // What keeps the guard from another session says nothing of this one.
+  const obstacles = control?.sessionId === session.id ? control.notReady.join(' ') : '';
   if (obstacles) return { tone: 'warn', text: [why, `Not ready to start: ${obstacles}`].filter(Boolean).join(' ') };
   if (why) return { tone: 'warn', text: why };
   return { tone: 'quiet', text: 'Ready. The arm holds still until you press Start.' };
