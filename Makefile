@@ -48,9 +48,7 @@ check: setup-test ## Lint, format and types
 	@$(BIN)/mypy
 
 bench: setup-test ## Every measurement of the README beside its floor or rival; takes minutes
-	@for script in bench/[a-z]*_bench.py bench/demo.py; do \
-	  if [ -f "$$script" ]; then echo "== $$script"; $(BIN)/python "$$script" $(ARGS); fi; \
-	done
+	@for script in $$(grep -l __main__ bench/*.py); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 
 setup: $(STAMPS)/demo $(STAMPS)/package $(UI)/index.html ## What the demo needs, without starting it
 setup-test: setup $(STAMPS)/test ## What the tests and benches need on top: LeRobot with torch, 6 GB

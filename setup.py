@@ -76,6 +76,8 @@ RUN_TIME = [
     "fastapi",
     "fastapi-offline",  # Swagger UI without a CDN
     "uvicorn",
+    "uvloop",
+    "httptools",
     "websockets",
     "pydantic-settings",
     "python-multipart",
@@ -112,7 +114,7 @@ ROS_BUILD_WHEELS = [
     "ros-jazzy-ament-cmake-gtest",
     "ros-jazzy-ament-cmake-pytest",
 ]
-BUILD_TOOLS = ["setuptools>=68,<80", "wheel", "catkin_pkg", "empy<4", "lark", "cmake>=3.22", "numpy"]
+BUILD_TOOLS = ["setuptools>=68,<80", "wheel", "catkin_pkg", "empy<4", "cmake>=3.22", "numpy"]
 
 EXTRAS: dict[str, list[str]] = {
     "ros": [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_RUN_TIME_WHEELS],
