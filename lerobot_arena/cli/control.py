@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`arena estop`, `arena reset`, `arena status`."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -42,24 +43,46 @@ def reset(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
 
 
 def status(url: Url = None, as_json: AsJson = False) -> None:
-    """Arms, sessions and what the guard says."""
+    """Arms and sessions in a few lines; --json for everything the bridge knows."""
     bridge = Bridge(bridge_url(url))
     answer = {
         "url": bridge.url,
         "health": bridge.get("/health"),
-        "arms": bridge.get("/api/arms"),
+        "arms": bridge.get("/api/arms")["arms"],
         "sessions": bridge.get("/sessions"),
     }
     if as_json:
         print_json(answer)
         return
-    print_line(f"Bridge {bridge.url}: {answer['health'].get('status', 'unknown')}")
-    arms = answer["arms"]
-    for arm in arms if isinstance(arms, list) else arms.get("arms", []):
-        print_fields({f"arm {arm.get('arm', '?')}": arm})
+    print_line(f"bridge {bridge.url}: {answer['health'].get('status', 'unknown')}")
+    for arm in answer["arms"]:
+        for line in arm_lines(arm):
+            print_line(line)
     for session in answer["sessions"]:
-        text = f"session {session['session_id']}: {session['status']}"
-        print_line(f"{text} ({session['error_message']})" if session.get("error_message") else text)
+        text = f"session {session['session_id']} ({session['policy_path']}): {session['status']}"
+        print_line(f"{text}: {session['error_message']}" if session.get("error_message") else text)
+
+
+def arm_lines(arm: Mapping[str, Any]) -> list[str]:
+    """One arm of GET /api/arms for a person."""
+    embodiment, task = arm.get("embodiment") or {}, arm.get("task")
+    state = (
+        "no guard"
+        if not arm.get("is_alive", True)
+        else "E-STOP"
+        if arm.get("estop_latched")
+        else arm["state"]
+    )
+    parts = [f"arm {arm['arm']}: {state}"]
+    if embodiment:
+        how = "connected" if embodiment["is_connected"] else "not connected"
+        parts.append(f"{embodiment['backend']} {embodiment['robot']}, {how}")
+    if arm.get("cameras"):
+        parts.append(f"cameras {', '.join(arm['cameras'])}")
+    if task:
+        parts.append(f"episode {task['episode']} ({task['successes']} done, {task['failures']} failed)")
+    notes = [arm.get("message"), embodiment.get("message"), *arm.get("not_ready", ())]
+    return [" · ".join(parts), *(f"  {note}" for note in dict.fromkeys(filter(None, notes)))]
 
 
 def _path(verb: str, arm: str | None) -> str:

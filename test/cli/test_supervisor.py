@@ -19,7 +19,7 @@ from lerobot_arena.cli.supervisor.restart import RestartPolicy
 from lerobot_arena.cli.supervisor.supervisor import Supervisor
 
 QUICK = RestartPolicy(first_delay_s=0.05, second_delay_s=0.05, longest_delay_s=0.1, crash_loop_after=3)
-SHORT = StopTimes(interrupt_s=2.0, terminate_s=0.5)
+SHORT = StopTimes(interrupt_s=2.0, terminate_s=0.5, starting_s=0.0)
 # Appends its name on SIGINT, so that the order of ends can be read.
 POLITE = """
 import signal, sys, time
@@ -123,6 +123,17 @@ async def test_a_program_that_does_not_listen_is_killed_and_said_so(tmp_path: Pa
         assert not is_alive(pid)
         assert time.monotonic() - started < 2.0, "asked twice, and it still waited"
         assert log.count("deaf did not end when asked; SIGKILL did.") == 1
+
+
+async def test_a_program_that_is_still_importing_ends_without_a_traceback(tmp_path: Path) -> None:
+    log = Heard(tmp_path / "logs")
+    slow = python("slow", "print('up', flush=True); import time; time.sleep(60)")
+    supervisor = Supervisor([slow], log, restart=QUICK, times=StopTimes(starting_s=30.0))
+    supervisor.start()
+    await until(lambda: log.count("up") == 1)
+    await supervisor.stop()
+    assert [line.text for line in log.lines] == ["up"]
+    log.close()
 
 
 async def test_what_a_dead_program_left_behind_is_ended_too(tmp_path: Path) -> None:

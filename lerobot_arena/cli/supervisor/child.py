@@ -31,6 +31,8 @@ class StopTimes:
 
     interrupt_s: float = 6.0
     terminate_s: float = 3.0
+    starting_s: float = 2.0
+    """Younger processes count as still starting."""
 
 
 def _die_with(parent: int) -> Callable[[], None]:
@@ -92,12 +94,16 @@ def signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-async def stop(process: asyncio.subprocess.Process, times: StopTimes, hurry: asyncio.Event) -> signal.Signals:
+async def stop(
+    process: asyncio.subprocess.Process, times: StopTimes, hurry: asyncio.Event, *, is_starting: bool = False
+) -> signal.Signals:
     """End a process: SIGINT, SIGTERM, then SIGKILL for it and its children. Returns the signal it took.
 
-    `hurry` set means: a person asked twice; the waits end.
+    `hurry` set means: a person asked twice; the waits end. One that is still starting gets SIGTERM at once: it
+    listens to neither yet, and Python would answer SIGINT with a traceback of its imports.
     """
-    for number, wait_s in ((signal.SIGINT, times.interrupt_s), (signal.SIGTERM, times.terminate_s)):
+    steps = [(signal.SIGINT, times.interrupt_s), (signal.SIGTERM, times.terminate_s)]
+    for number, wait_s in steps[is_starting:]:
         with suppress(ProcessLookupError):
             process.send_signal(number)
         if await _ended_within(process, wait_s, hurry):
