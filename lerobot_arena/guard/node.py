@@ -26,7 +26,7 @@ from lerobot_arena.guard.fleet import plan_fleet
 from lerobot_arena.guard.joint_space import JointSpace
 from lerobot_arena.guard.knowledge import Knowledge
 from lerobot_arena.guard.limiter import Vector
-from lerobot_arena.guard.pacing import Pacer
+from lerobot_arena.guard.pacing import Pacer, set_niceness
 from lerobot_arena.guard.params import GuardParams
 from lerobot_arena.guard.predecessors import Legacy, epochs, foreign_publishers, run_folder, take_over
 from lerobot_arena.guard.sink_call import SinkCall
@@ -268,6 +268,11 @@ class GuardNode(ArenaNode):
         self._is_active = False
 
     def set_up(self) -> None:
+        if not set_niceness(self.params.niceness):
+            self.get_logger().info(
+                f"Not allowed to run at niceness {self.params.niceness}; under load the control loop may be late. "
+                "Grant CAP_SYS_NICE, or a nice limit in /etc/security/limits.conf."
+            )
         robot = load_robot(self.params.robot)
         own = self._own_publishers()
         legacy = self._take_over(own)

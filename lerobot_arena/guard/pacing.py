@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A fixed rate by absolute deadlines on the steady clock, in a thread of its own."""
 
+import os
 import sys
 import threading
 import time
@@ -37,6 +38,19 @@ class Deadlines:
         self._late_in_row = self._late_in_row + 1 if is_late else 0
         self.next_ns += self._period_ns * (max(0, behind_ns) // self._period_ns + 1)
         return Tick(now_ns, is_late, self._late_in_row)
+
+
+def set_niceness(niceness: int) -> bool:
+    """Give every thread this process has now the priority; later ones inherit it. False when that is not allowed.
+
+    Linux keeps a niceness per thread (setpriority(2)); the threads of DDS exist before any parameter is known.
+    """
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            os.setpriority(os.PRIO_PROCESS, int(thread), niceness)
+    except OSError:
+        return False
+    return True
 
 
 class Pacer:

@@ -52,6 +52,9 @@ class GuardParams:
     check_budget_ms: float = param(
         10.0, "Time one check may take; more is a fault of that cycle.", lowest=0.1, highest=1000.0
     )
+    niceness: int = param(
+        -10, "Scheduling priority of this process, where the system allows it.", lowest=-20, highest=19
+    )
     max_virtual_arms: int = param(8, "Virtual arms guarded by this process at most.", lowest=1, highest=64)
     normalized_velocity_per_s: float = param(
         200.0, "Velocity limit of a virtual arm in normalized units.", lowest=1.0, highest=10000.0

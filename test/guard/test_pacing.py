@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Absolute deadlines; what was missed is skipped."""
 
+import os
 import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_arena.guard.pacing import Deadlines, Pacer, Tick
+from lerobot_arena.guard.pacing import Deadlines, Pacer, Tick, set_niceness
 
 P = 20_000_000
 
@@ -71,3 +72,18 @@ def test_a_loop_that_dies_says_so() -> None:
     assert heard.wait(5)
     assert "broken" in told[0]
     pacer.end()
+
+
+def test_every_thread_gets_the_niceness() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    try:
+        assert set_niceness(before), "staying as nice as one is must always be allowed"
+        if set_niceness(before - 1):
+            assert os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) == before - 1
+            set_niceness(before)
+    finally:
+        ended.set()
+        thread.join()

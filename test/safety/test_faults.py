@@ -258,6 +258,20 @@ def test_b2_one_joint_message_then_silence_holds_within_the_timeout_and_stops() 
     assert world.state == STOPPED and "joint state" in world.arm.state().message
 
 
+def test_after_a_hold_the_arm_sets_off_from_standstill() -> None:
+    world = GuardWorld(policy=moving(2.0))
+    world.start()
+    world.step(10)
+    world.are_joints_alive = False
+    world.step(JOINT_TIMEOUT + 5)
+    world.are_joints_alive = True
+    held_at = world.commands[-1].positions[0]
+    sent = len(world.commands)
+    world.step()
+    assert len(world.commands) == sent + 1
+    assert abs(world.commands[-1].positions[0] - held_at) <= 30.0 * PERIOD * PERIOD + 1e-9
+
+
 def test_b2_a_short_silence_of_the_joints_heals_by_itself_without_a_jump() -> None:
     world = GuardWorld(policy=moving(0.5))
     world.start()
@@ -428,15 +442,24 @@ def test_d13_a_second_publisher_holds_and_then_stops_the_run() -> None:
     assert len(world.commands) == sent and world.state == STOPPED
 
 
-def test_a_run_that_held_resumes_where_the_arm_was_pushed_to() -> None:
-    world = GuardWorld(policy=moving(0.0))
+def first_after_restart(world: GuardWorld, moved_by: float) -> float:
+    """Stops, lets the first joint be elsewhere than its last command, starts, and returns its first command."""
     world.start()
     world.arm.stop()
-    world.measured[0] += 0.8
+    world.measured[0] += moved_by
     world.say_joints()
     world.start()
-    first = next(c for c in world.commands if c.epoch == world.arm.state().epoch)
-    assert first.positions[0] == pytest.approx(world.measured[0], abs=0.07)
+    return next(c for c in world.commands if c.epoch == world.arm.state().epoch).positions[0]
+
+
+def test_a_start_begins_where_the_arm_was_pushed_to() -> None:
+    world = GuardWorld(policy=lambda measured: np.full((30, 6), 0.8))
+    assert first_after_restart(world, 0.8) == pytest.approx(0.8, abs=0.05)
+
+
+def test_a_start_keeps_the_last_target_of_an_arm_that_sags_a_little() -> None:
+    world = GuardWorld(policy=lambda measured: np.zeros((30, 6)))
+    assert first_after_restart(world, -0.1) == 0.0
 
 
 @settings(max_examples=40, deadline=None)
