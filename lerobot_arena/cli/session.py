@@ -3,6 +3,7 @@
 
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -71,7 +72,8 @@ def create(
     """Create a session; with --start also start it."""
     body = {
         "session_id": session_id,
-        "policy_path": policy,
+        # A folder is named as this shell sees it; the bridge has another working directory.
+        "policy_path": str(Path(policy).resolve()) if Path(policy).is_dir() else policy,
         "camera_names": camera or ["front"],
         "robot": robot or None,
         "language_instruction": language_instruction,

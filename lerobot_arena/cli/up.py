@@ -71,7 +71,7 @@ def up(
     arm: Arm = DEFAULT_ARM,
     policy_root: Annotated[
         list[str] | None,
-        typer.Option(help="Folder that holds checkpoints clients may name; repeat for more."),
+        typer.Option(help="Folder below which clients may name checkpoints; repeat for more."),
     ] = None,
     params_file: Annotated[str, typer.Option(help="ROS 2 parameter file for the nodes.")] = "",
     log_level: Annotated[LogLevel, typer.Option(help="Least severity shown.")] = LogLevel.info,
@@ -91,7 +91,7 @@ def up(
         robot_config=robot_config or _driver_config(robot, robot_path),
         port=port,
         seed=seed,
-        policy_roots=tuple(policy_root or ()),
+        policy_roots=(str(data_dir / "policies"), *policy_root) if policy_root else (),
         params_file=params_file,
         log_level=log_level,
     )

@@ -2,6 +2,7 @@
 """`arena session …`, `estop`, `reset`, `status` against a real HTTP server: requests, output, exit codes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,17 @@ def test_create_with_an_empty_robot_makes_a_virtual_arm(bridge: Any) -> None:
     bridge.on("POST", "/sessions", {})
     assert arena("session", "create", "pick", "--policy", "demo", "--robot", "").exit_code == 0
     assert "robot" not in bridge.asked[-1][2]
+
+
+def test_a_local_folder_is_sent_as_an_absolute_path(
+    bridge: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge.on("POST", "/sessions", {})
+    (tmp_path / "outputs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    arena("session", "create", "pick", "--policy", "outputs")
+    arena("session", "create", "pick", "--policy", "org/name@main")
+    assert [body["policy_path"] for *_, body in bridge.asked] == [str(tmp_path / "outputs"), "org/name@main"]
 
 
 def test_create_never_starts_unless_told(bridge: Any) -> None:
@@ -107,6 +119,31 @@ def test_list_and_show_are_readable_and_json_is_whole(bridge: Any) -> None:
     assert "pick" in listed and "stopped" in listed and "e-stop" in listed
     assert "commands_sent: 12" in arena("session", "show", "pick").stdout
     assert json.loads(arena("session", "list", "--json").stdout) == [SESSION]
+
+
+def test_status_is_a_few_lines(bridge: Any) -> None:
+    arm = {
+        "arm": "arm",
+        "state": "idle",
+        "is_alive": True,
+        "estop_latched": True,
+        "message": "The e-stop was pressed (service).",
+        "not_ready": ["The e-stop is latched."],
+        "embodiment": {"backend": "mujoco", "robot": "so101", "is_connected": True, "message": ""},
+        "task": {"episode": 3, "successes": 2, "failures": 0},
+        "cameras": ["front", "wrist"],
+    }
+    bridge.on("GET", "/health", {"status": "healthy"})
+    bridge.on("GET", "/api/arms", {"arms": [arm]})
+    bridge.on("GET", "/sessions", [SESSION])
+    lines = arena("status").stdout.splitlines()
+    assert lines[1:4] == [
+        "arm arm: E-STOP · mujoco so101, connected · cameras front, wrist · episode 3 (2 done, 0 failed)",
+        "  The e-stop was pressed (service).",
+        "  The e-stop is latched.",
+    ]
+    assert lines[4].startswith("session pick (demo): stopped: The e-stop")
+    assert json.loads(arena("status", "--json").stdout)["arms"] == [arm]
 
 
 def test_estop_without_an_arm_means_all_and_with_one_means_that(bridge: Any) -> None:
