@@ -84,9 +84,8 @@ class PolicyDriver:
         from lerobot_arena.inference.policies.protocol import LoadOptions
 
         self._robot = robot
-        manifest = inspect_policy(
-            str(folder), wanted=SessionWanted("evaluation", "arm", str(folder)), robot=robot
-        )
+        wanted = SessionWanted("evaluation", "arm", str(folder), camera_names=(CAMERA,))
+        manifest = inspect_policy(str(folder), wanted=wanted, robot=robot)
         self._policy = OnnxModel(manifest, LoadOptions(threads=threads)).open()
         self._covered = covered
 
