@@ -22,6 +22,8 @@ _LATENCIES = 8
 _OPEN_REQUESTS = 16
 _PLAYED_CYCLES = 4096
 _SHORTEST_RETRY_S = 0.25
+# Before anything is known of a policy's speed: it may be slow, and asking again costs it another inference.
+_FIRST_RETRY_S, _LONGEST_FIRST_RETRY_S = 0.5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +180,11 @@ class ChunkQueue:
     def request(self, now_ns: int) -> ChunkRequest | None:
         """The request to send now, if one is: in time for the next chunk to arrive when this one has been played.
 
-        One that gets no answer is repeated after twice the usual round trip.
+        One that gets no answer is repeated after twice the usual round trip, at first with growing patience.
         """
         with self._lock:
             if self._is_waiting:
-                patience_s = max(_SHORTEST_RETRY_S, 2.0 * self.latency_s)
-                if seconds_between(self._asked_ns, now_ns) < patience_s:
+                if seconds_between(self._asked_ns, now_ns) < self._patience_s():
                     return None
             elif self._plan is not None and now_ns < self._ask_at_ns(self._plan):
                 return None
@@ -194,6 +195,11 @@ class ChunkQueue:
             while len(self._open) > _OPEN_REQUESTS:
                 del self._open[next(iter(self._open))]
             return ChunkRequest(self._session_id, self._epoch, self._requests, reset=self.accepted == 0)
+
+    def _patience_s(self) -> float:
+        if self._latencies_s:
+            return max(_SHORTEST_RETRY_S, 2.0 * self.latency_s)
+        return min(_FIRST_RETRY_S * 2.0 ** min(self._requests - 1, 8), _LONGEST_FIRST_RETRY_S)
 
     def _ask_at_ns(self, plan: Plan) -> int:
         usable_ns = min(

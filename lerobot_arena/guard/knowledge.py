@@ -108,6 +108,7 @@ class Knowledge:
             measured=measured,
             joint_age_s=measured.age_s(now_ns),
             joint_timeout_s=self.joint_timeout_s,
+            needs_output_room=self.is_virtual,
             foreign_publishers=self.foreign,
             embodiment_problem=self.embodiment_problem(),
             latched=latched,

@@ -108,7 +108,12 @@ class GuardWorld:
         self.inference_boot_id = "inference-1"
         self._chunks = self._answered = self._late_in_row = 0
         self._cooking: list[tuple[int, int, ActionChunk]] = []
-        self.arm.on_wanted(SessionsWanted(1, (SessionWanted("demo", arm, "demo", is_virtual=is_virtual),)))
+        self.arm.on_wanted(
+            SessionsWanted(
+                1,
+                (SessionWanted("demo", arm, "demo", is_virtual=is_virtual, joint_output_topic="/rooms/out"),),
+            )
+        )
         self.report()
         if are_joints_alive:
             self.say_joints()

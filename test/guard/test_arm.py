@@ -307,6 +307,12 @@ def test_a_virtual_arm_without_limits_is_refused() -> None:
     assert any("No limits are known" in reason for reason in world.arm.state().not_ready)
 
 
+def test_a_virtual_arm_without_a_room_to_speak_in_is_refused() -> None:
+    world = GuardWorld(is_virtual=True, unit="normalized")
+    world.arm.on_wanted(SessionsWanted(2, (SessionWanted("demo", "virtual/demo", "demo", is_virtual=True),)))
+    assert "joint-output room" in world.arm.start().message
+
+
 def test_a_joint_change_ends_a_virtual_run() -> None:
     world = GuardWorld(is_virtual=True, unit="normalized", params=GuardParams())
     world.start()

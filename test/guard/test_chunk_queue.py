@@ -176,15 +176,15 @@ def test_a_long_chunk_is_replaced_before_its_observation_is_too_old() -> None:
 
 def test_an_unanswered_request_is_repeated_with_patience_and_asks_for_a_reset_until_a_chunk_came() -> None:
     made = queue()
-    asked = [c * PERIOD for c in range(1, 51) if made.request(at(c * PERIOD)) is not None]
-    assert len(asked) == 3 and asked[0] == pytest.approx(0.26, abs=PERIOD)
-    again = made.request(at(5))
+    asked = [c * PERIOD for c in range(1, 301) if made.request(at(c * PERIOD)) is not None]
+    assert asked == pytest.approx([0.5, 1.5, 3.5, 5.5])
+    again = made.request(at(7.5))
     assert again is not None and again.reset
-    made.offer(line(request_sequence=5), at(5.5))
+    made.offer(line(request_sequence=again.sequence), at(8.0))
     assert made.latency_s == pytest.approx(0.5)
-    later = made.request(at(9))
+    later = made.request(at(11))
     assert later is not None and not later.reset
-    assert made.request(at(9.9)) is None and made.request(at(10.01)) is not None
+    assert made.request(at(11.9)) is None and made.request(at(12.01)) is not None
 
 
 def test_clear_forgets_the_plan_and_asks_again() -> None:
