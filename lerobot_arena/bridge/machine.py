@@ -10,6 +10,7 @@ import psutil
 
 _NVIDIA_QUERY = "--query-gpu=name,memory.used,memory.reserved"
 _MIB = 1024 * 1024
+_GPU_TIMEOUT_S = 3.0
 
 
 def start_measuring() -> None:
@@ -55,7 +56,7 @@ async def _gpu_info() -> dict[str, Any] | None:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), 3.0)
+        output, _ = await asyncio.wait_for(process.communicate(), _GPU_TIMEOUT_S)
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -104,14 +104,14 @@ def _waiting_for(facts: SessionFacts) -> str | None:
 
 
 def _stopped_because(facts: SessionFacts) -> str | None:
-    if facts.guard is None:
+    if facts.guard is None or facts.guard_age_s is None:
         return _waiting_for(facts)
     if not facts.is_guard_alive:
         return (
             f"The guard of arm {facts.wanted.arm!r} has not reported for {facts.guard_age_s:.0f} s; the arm holds. "
             "Start again when it is back."
         )
-    return (facts.guard.message or None) if facts.is_mine else None
+    return (facts.guard.message if facts.is_mine else "") or _waiting_for(facts)
 
 
 def view_session(facts: SessionFacts, *, input_timeout_s: float) -> SessionView:

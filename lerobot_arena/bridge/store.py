@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, ForeignKey, String, create_engine, event, select, update
+from sqlalchemy import BigInteger, Engine, Float, ForeignKey, String, create_engine, event, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
@@ -24,7 +24,7 @@ class SessionRow(Base):
     __tablename__ = "sessions"
 
     session_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    created_at: Mapped[float]
+    created_at: Mapped[float] = mapped_column(Float)
     policy_reference: Mapped[str]
     arena_server_url: Mapped[str]
     is_selected: Mapped[bool]
@@ -47,7 +47,7 @@ class GenerationRow(Base):
     __tablename__ = "wanted_generation"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    generation: Mapped[int]
+    generation: Mapped[int] = mapped_column(BigInteger)
 
 
 @dataclass(frozen=True)
