@@ -5,7 +5,13 @@ from pathlib import Path
 
 
 def write_act_checkpoint(
-    folder: Path, *, cameras: tuple[str, ...] = ("front",), size: int = 96, chunk: int = 20, seed: int = 0
+    folder: Path,
+    *,
+    cameras: tuple[str, ...] = ("front",),
+    size: int = 96,
+    chunk: int = 20,
+    seed: int = 0,
+    dim: int = 32,
 ) -> Path:
     """Save policy and processors as LeRobot's training does; joints of six, statistics of −100..100."""
     import torch
@@ -14,6 +20,7 @@ def write_act_checkpoint(
     from lerobot.policies.act.modeling_act import ACTPolicy
     from lerobot.policies.factory import make_pre_post_processors
 
+    torch.set_num_threads(1)
     torch.manual_seed(seed)
     images = {
         f"observation.images.{name}": PolicyFeature(FeatureType.VISUAL, (3, size, size)) for name in cameras
@@ -24,10 +31,10 @@ def write_act_checkpoint(
         pretrained_backbone_weights=None,
         device="cpu",
         push_to_hub=False,
-        dim_model=32,
-        n_heads=2,
-        dim_feedforward=64,
-        n_encoder_layers=1,
+        dim_model=dim,
+        n_heads=max(2, dim // 64),
+        dim_feedforward=2 * dim,
+        n_encoder_layers=1 if dim < 128 else 4,
         n_vae_encoder_layers=1,
         chunk_size=chunk,
         n_action_steps=chunk,
