@@ -15,7 +15,7 @@ from lerobot_arena.cli import stack as stacks
 from lerobot_arena.cli.demo.drive import DemoClient
 from lerobot_arena.cli.demo.episodes import EpisodeLoop
 from lerobot_arena.cli.demo.figures import figures
-from lerobot_arena.cli.output import ERR, OUT, print_json
+from lerobot_arena.cli.output import ERR, OUT, print_json, print_line
 from lerobot_arena.cli.up import Port, Seed
 from lerobot_arena.core.errors import ArenaError
 
@@ -42,6 +42,12 @@ def demo(
     code = stacks.run(options, run.work, console=ERR if as_json else OUT, dds_profile="local")
     if as_json:
         print_json(run.figures)
+    else:
+        print_line(
+            "{successes} of {episodes} episodes in {seconds:.0f} s, {commands} commands.".format_map(
+                run.figures
+            )
+        )
     raise typer.Exit(code)
 
 

@@ -32,6 +32,7 @@ class DemoClient:
         self._http = httpx.AsyncClient(base_url=url, trust_env=False)
         self._task: dict[str, Any] = {}
         self._said = ""
+        self._counted = 0
 
     async def _ask(
         self, method: str, path: str, body: Any = None, *, timeout_s: float = READ_TIMEOUT_S
@@ -84,15 +85,18 @@ class DemoClient:
             self._say(f"waiting: {self.loop.waiting_for}.")
         if step is Step.WAIT:
             return
-        if step is Step.STOP:
-            outcome = "success" if seen.is_success else "time over"
-            self._say(
-                f"episode {self.loop.episodes}: {outcome} ({self.loop.successes} of {self.loop.episodes})."
-            )
-        elif step is Step.START and seen.message:
-            self._say(f"starting again after: {seen.message}")
+        self._announce(step, seen)
         await self._verb(step)
         self.loop.answered(step, seen)
+
+    def _announce(self, step: Step, seen: Seen) -> None:
+        loop = self.loop
+        if step is Step.START and seen.message:
+            self._say(f"starting again after: {seen.message}")
+        elif step is Step.STOP and loop.episodes != self._counted:
+            self._counted = loop.episodes
+            outcome = "success" if seen.is_success else "time over"
+            self._say(f"episode {loop.episodes}: {outcome} ({loop.successes} of {loop.episodes}).")
 
     async def _verb(self, step: Step) -> None:
         if step is Step.RESET_SCENE:
