@@ -12,12 +12,20 @@ import numpy as np
 from lerobot_arena.core.errors import PolicyError
 from lerobot_arena.inference.checkpoint import ACTION, CONFIG, STATE, STATELESS_TYPES, read_checkpoint
 from lerobot_arena.inference.dataset_info import DatasetInfo, camera_name, find_dataset_info
-from lerobot_arena.inference.manifest import FILE_NAME, CameraInput, camera_inputs, read_json, read_manifest
+from lerobot_arena.inference.manifest import (
+    FILE_NAME,
+    CameraInput,
+    camera_inputs,
+    check_entries,
+    read_json,
+    read_manifest,
+)
 from lerobot_arena.inference.weights import inside, refuse_unsafe_files
 
 DEMO = "demo"
 HOLD, REPLAY, ONNX, LEROBOT = "hold", "replay", "onnx", "lerobot"
 HOLD_FPS = 30.0
+_REPLAY_KEYS = {"actions", "faults"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,13 @@ class Draft:
 def read_draft(path: str, policy_type: str) -> Draft:
     """The draft of the policy at `path`. Raises PolicyError naming what is missing, unsafe or contradictory."""
     kind, where = locate(path, policy_type)
-    return _READERS[kind](where)
+    try:
+        return _READERS[kind](where)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        # The JSON is foreign: where it has another shape than any LeRobot writes, that is its fault, not ours.
+        raise PolicyError(
+            f"The JSON of {where} is not as a policy's: {type(error).__name__}: {error}."
+        ) from error
 
 
 def locate(path: str, policy_type: str) -> tuple[str, Path]:
@@ -139,6 +153,7 @@ def _read_onnx(folder: Path) -> Draft:
 
 def _read_replay(file: Path) -> Draft:
     own = read_json(file)
+    check_entries(file, {key: value for key, value in own.items() if key not in _REPLAY_KEYS})
     rows = own.get("actions")
     if rows is not None and (np.ndim(rows) != 2 or not np.isfinite(np.asarray(rows, dtype=float)).all()):
         raise PolicyError(f"{file}: actions must be rows of finite numbers, one per joint.")

@@ -32,7 +32,7 @@ from lerobot_arena.inference.manifest import (
 )
 from lerobot_arena.inference.policies.lerobot_policy import LeRobotModel
 from lerobot_arena.inference.policies.onnx_policy import OnnxModel
-from lerobot_arena.inference.policies.protocol import LoadOptions, Policy, PolicyInput
+from lerobot_arena.inference.policies.protocol import LoadOptions, Policy, PolicyInput, default_threads
 from lerobot_arena.inference.quantise import quantise
 from lerobot_arena.inference.weights import file_sha256
 
@@ -88,13 +88,18 @@ def export_checkpoint(
     started = time.perf_counter()
     folder = read_checkpoint(Path(checkpoint))
     _check_supported(folder)
+    frames = list(calibration or ()) if int8 else []
+    if int8 and len(frames) < MIN_SAMPLES:
+        raise PolicyError(
+            f"int8 needs at least {MIN_SAMPLES} recorded observations to calibrate on, got {len(frames)}."
+        )
     with tempfile.TemporaryDirectory(prefix="arena-export-") as temporary:
         stage = Path(temporary)
         job = _Export(folder, stage, dict(resize or {}), dict(metadata or {}), report)
         job.write_float32()
         job.check(tolerance, samples=samples, recorded=recorded or ())
         if int8:
-            job.write_int8(list(calibration or ()), tolerance=int8_tolerance)
+            job.write_int8(frames, tolerance=int8_tolerance)
         result = job.finish(Path(out), seconds=time.perf_counter() - started)
     report(f"wrote {result.folder} ({result.size_bytes / 1e6:.1f} MB, {result.precision})")
     return result
@@ -133,7 +138,8 @@ class _Export:
             replace(c, height=c.trained_height, width=c.trained_width) for c in self._manifest.cameras
         )
         original = replace(self._manifest, kind="lerobot", path=str(folder.folder), cameras=trained)
-        self._torch_model = LeRobotModel(original, LoadOptions())
+        self._options = LoadOptions(threads=default_threads())
+        self._torch_model = LeRobotModel(original, self._options)
         self._original: Policy = self._torch_model.open()
         self._centre, self._spread = _typical(folder, STATE, folder.state_size)
         _, self._scale = _typical(folder, ACTION, folder.action_size)
@@ -187,7 +193,7 @@ class _Export:
         self._float32 = self._compare("float32", tolerance)
 
     def _compare(self, precision: str, tolerance: float) -> parity.Parity:
-        exported = OnnxModel(self._manifest, LoadOptions()).open()
+        exported = OnnxModel(self._manifest, self._options).open()
         self._report(
             f"comparing {precision} on {len(self._random)} random, {len(self._recorded)} recorded inputs"
         )
@@ -212,10 +218,6 @@ class _Export:
 
     def write_int8(self, calibration: list[Mapping[str, Any]], *, tolerance: float) -> None:
         inputs = [parity.input_from_mapping(self._manifest, item) for item in calibration]
-        if len(inputs) < MIN_SAMPLES:
-            raise PolicyError(
-                f"int8 needs at least {MIN_SAMPLES} recorded observations to calibrate on, got {len(inputs)}."
-            )
         self._report(f"quantising with {len(inputs)} recorded observations")
         quantise(self._graph, self._stage / "int8.onnx", self._manifest, inputs)
         (self._stage / "int8.onnx").replace(self._graph)
@@ -230,7 +232,7 @@ class _Export:
         precision = "float32" if self._int8 is None else "int8"
         sha256 = file_sha256(self._graph)
         torch_ms = _median_ms(self._original, parity.as_trained(self._manifest, self._any_input()))
-        onnx_ms = _median_ms(OnnxModel(self._manifest, LoadOptions()).open(), self._any_input())
+        onnx_ms = _median_ms(OnnxModel(self._manifest, self._options).open(), self._any_input())
         numbers = {
             "float32": asdict(self._float32),
             "int8": None if self._int8 is None else asdict(self._int8),

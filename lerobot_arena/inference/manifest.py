@@ -107,12 +107,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     data = read_json(path)
     if data.get("format") != FORMAT:
         raise PolicyError(f"{path}: format is {data.get('format')!r}; this version reads {FORMAT!r}.")
+    check_entries(path, data)
+    return {key: value for key, value in data.items() if value is not None}
+
+
+def check_entries(path: Path, data: Mapping[str, Any]) -> None:
+    """Raise PolicyError for a key that is no manifest's, or a value that it cannot have."""
     if unknown := set(data) - _KNOWN:
         raise PolicyError(f"{path}: unknown key {sorted(unknown)[0]!r}. Known: {', '.join(sorted(_KNOWN))}.")
     for key, value in data.items():
         if value is not None and not _is_sound(key, value):
-            raise PolicyError(f"{path}: {key} cannot be {value!r}.")
-    return {key: value for key, value in data.items() if value is not None}
+            raise PolicyError(f"{path}: {key} cannot be {str(value)[:80]!r}.")
 
 
 def _is_sound(key: str, value: Any) -> bool:
@@ -136,6 +141,8 @@ def _is_sound(key: str, value: Any) -> bool:
 
 def camera_inputs(data: Mapping[str, Any], where: Path) -> tuple[CameraInput, ...]:
     """The manifest's cameras, {name: {height, width, key?, trained_height?, trained_width?}}. Raises PolicyError."""
+    if not isinstance(data, Mapping):
+        raise PolicyError(f"{where}: cameras must be an object, {{name: {{height, width}}}}.")
     found = []
     for name, entry in data.items():
         if not isinstance(entry, dict):

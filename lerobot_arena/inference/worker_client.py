@@ -15,7 +15,7 @@ from typing import Any
 from lerobot_arena.core.errors import PolicyError, PolicyFailed
 from lerobot_arena.core.observation import FloatArray
 from lerobot_arena.inference.manifest import PolicyManifest
-from lerobot_arena.inference.policies.protocol import PolicyInput
+from lerobot_arena.inference.policies.protocol import PolicyInput, default_threads
 from lerobot_arena.inference.wire import ObservationMemory, receive, send
 
 
@@ -97,7 +97,7 @@ class WorkerClient:
 
     @property
     def _threads(self) -> int:
-        return self._options.threads or max(1, (os.cpu_count() or 2) - 1)
+        return self._options.threads or default_threads()
 
     def load(self, manifest: PolicyManifest) -> None:
         """Load the policy there. Raises PolicyError when it cannot be used, WorkerLost when the process is no more."""
@@ -116,7 +116,8 @@ class WorkerClient:
             "loading",
         )
         if not answer["ok"]:
-            raise PolicyError(str(answer["error"]))
+            said = str(answer["error"])
+            raise PolicyError(said if answer["code"] != "error" else f"The policy cannot be loaded: {said}")
         self.device, self.sha256 = answer["device"], answer["sha256"]
 
     def infer(

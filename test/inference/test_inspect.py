@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lerobot_arena.core.errors import ArenaError, PolicyError
 from lerobot_arena.core.robot import RobotSpec, load_robot
@@ -347,3 +349,39 @@ def test_replay_and_hold(tmp_path: Path) -> None:
         inspect(write_replay(tmp_path / "nan.json", actions=[[float("nan")] * 6]))
     assert inspect("hold", unit="").unit == "normalized"
     assert inspect("hold", small_robot(), unit="").unit == "radians"
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def spoil(data: Any, path: list[int], value: Any) -> None:
+    """Put `value` somewhere into nested JSON."""
+    while True:
+        keys = list(data) if isinstance(data, dict) else range(len(data))
+        key = keys[path[0] % len(keys)]
+        path = path[1:]
+        if not path or not isinstance(data[key], dict | list) or not data[key]:
+            data[key] = value
+            return
+        data = data[key]
+
+
+@given(
+    st.sampled_from(["config", "before", "after"]),
+    st.lists(st.integers(0, 9), min_size=1, max_size=5),
+    anything,
+)
+@settings(max_examples=200, deadline=None)
+def test_json_of_any_shape_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, part: str, path: list[int], value: Any
+) -> None:
+    folder = CheckpointFolder(tmp_path_factory.mktemp("spoilt") / "checkpoint")
+    spoil(getattr(folder, part), path, value)
+    try:
+        inspect(folder.write())
+    except ArenaError:
+        return

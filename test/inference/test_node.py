@@ -247,6 +247,40 @@ def test_an_arms_radians_reach_the_policy_in_its_unit_and_order(
     assert np.allclose(np.array(chunk.actions[:6]), wanted)
 
 
+@pytest.mark.lerobot
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_checkpoint_and_its_export_answer_alike(
+    start_node: Callable[..., psutil.Process], client: Client, tmp_path: Path
+) -> None:
+    from lerobot_arena.inference.export import export_checkpoint
+    from lerobot_arena.testing.act_checkpoint import write_act_checkpoint
+
+    checkpoint = write_act_checkpoint(tmp_path / "act")
+    told: dict[str, Any] = {"unit": "normalized", "joint_names": JOINTS}
+    export_checkpoint(
+        checkpoint, tmp_path / "onnx", metadata={**told, "joint_names": list(JOINTS), "fps": 30.0}
+    )
+    start_node(stale_s=60.0, room_skew_s=10.0, load_timeout_s=400.0, infer_timeout_s=60.0)
+    pixels = np.random.default_rng(2).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    sessions = {
+        "torch": room_session("torch", str(checkpoint), rate_hz=30.0, **told),
+        "onnx": room_session("onnx", str(tmp_path / "onnx")),
+    }
+    client.want(*sessions.values())
+    client.until(lambda: client.of("torch") is not None and client.of("torch").is_loaded, "torch", 400.0)
+    client.loaded("onnx")
+    answers = {}
+    for name, session in sessions.items():
+        client.joints(session, JOINTS, STATE)
+        client.image(session, pixels)
+        client.until(lambda n=name: client.of(n).images_received == (1,), "a frame")
+        answers[name] = np.array(client.answer(client.request(session, reset=True), 120.0).actions)
+    assert answers["torch"].shape == (20 * 6,)
+    assert np.abs(answers["torch"] - answers["onnx"]).max() < 1e-3, "−100..100"
+    assert np.ptp(answers["torch"]) > 1.0
+
+
 def _fields(session: Any) -> dict[str, Any]:
     return {name: getattr(session, name) for name in session.__dataclass_fields__}
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a policy kind implements. All of it runs in a worker process, one call at a time."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -55,6 +56,11 @@ class LoadOptions:
 
     device: str = "cpu"
     threads: int = 0
+
+
+def default_threads() -> int:
+    """All cores but one: threads that wait for a core others use make each other slower, not faster."""
+    return max(1, (os.cpu_count() or 2) - 1)
 
 
 class Loader(Protocol):
