@@ -45,9 +45,10 @@ class Plan:
 
     def at(self, now_ns: int) -> Vector | None:
         """The action of this instant by linear interpolation between steps; None past the last one."""
-        place = seconds_between(self.origin_ns, now_ns) / self.dt_s
+        # A chunk may arrive after the cycle took its `now_ns`: then it begins now.
+        place = max(0.0, seconds_between(self.origin_ns, now_ns) / self.dt_s)
         index = int(place)
-        if place < 0.0 or index >= len(self.rows):
+        if index >= len(self.rows):
             return None
         row = self.rows[index]
         share = place - index
@@ -164,7 +165,8 @@ class ChunkQueue:
         if plan is None or action is None:
             return Proposal(None)
         left_s = seconds_between(now_ns, plan.end_ns)
-        return Proposal(action, seconds_between(plan.observed_ns, now_ns), int(left_s / self._period_s))
+        age_s = max(0.0, seconds_between(plan.observed_ns, now_ns))
+        return Proposal(action, age_s, int(left_s / self._period_s))
 
     def played(self, now_ns: int, dt_s: float) -> None:
         """A command made from the plan left: `dt_s` of it count as consumed."""

@@ -16,7 +16,7 @@ class InferenceReport:
 
     def age_s(self, now_ns: int) -> float:
         """Seconds since receipt; negative before the first report."""
-        return seconds_between(self.receipt_ns, now_ns) if self.receipt_ns else -1.0
+        return max(0.0, seconds_between(self.receipt_ns, now_ns)) if self.receipt_ns else -1.0
 
 
 class RunWatch:

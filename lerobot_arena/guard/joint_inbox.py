@@ -19,8 +19,11 @@ class Measured:
     refusal: str = ""
 
     def age_s(self, now_ns: int) -> float:
-        """Seconds since receipt; negative before the first complete state."""
-        return seconds_between(self.receipt_ns, now_ns) if self.values else -1.0
+        """Seconds since receipt; negative before the first complete state.
+
+        A message that came after the cycle took its `now_ns` is as fresh as can be.
+        """
+        return max(0.0, seconds_between(self.receipt_ns, now_ns)) if self.values else -1.0
 
 
 class JointInbox:

@@ -50,7 +50,10 @@ class GuardParams:
         5, "Actions with NaN or infinity in a row that stop a run.", lowest=1, highest=1000
     )
     check_budget_ms: float = param(
-        10.0, "Time one check may take; more is a fault of that cycle.", lowest=0.1, highest=1000.0
+        10.0,
+        "Processor time a check may take, or five times that by the clock; more is a fault.",
+        lowest=0.1,
+        highest=1000.0,
     )
     niceness: int = param(
         -10, "Scheduling priority of this process, where the system allows it.", lowest=-20, highest=19

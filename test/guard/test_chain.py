@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from math import inf, nan
 from typing import Any, ClassVar
 
@@ -104,13 +105,22 @@ def test_only_limiters_may_change_the_action(phase: Phase) -> None:
     assert result.deciding.decision is Decision.FAULT and result.action is None
 
 
-def test_a_check_over_its_budget_is_a_fault() -> None:
-    clock = iter(range(0, 10**12, 11_000_000))
+@pytest.mark.parametrize(
+    ("clock_ms", "busy_ms", "words"),
+    [(11, 11, "11.0 ms"), (51, 0, "hung for 51.0 ms"), (49, 9, ""), (10, 10, "")],
+)
+def test_a_check_over_its_budget_is_a_fault_unless_it_only_waited_for_a_core(
+    clock_ms: int, busy_ms: int, words: str
+) -> None:
+    clock, busy = count(0, clock_ms * 1_000_000), count(0, busy_ms * 1_000_000)
     result = Chain(
-        [Scripted("slow", says(Decision.PASS))], budget_ms=10.0, timer=lambda: next(clock)
+        [Scripted("slow", says(Decision.PASS))],
+        budget_ms=10.0,
+        timer=lambda: next(clock),
+        processor_timer=lambda: next(busy),
     ).evaluate(GIVEN)
-    assert result.deciding.decision is Decision.FAULT and "11.0 ms" in result.deciding.reason
-    assert result.action is None
+    assert words in result.deciding.reason
+    assert (result.deciding.decision is Decision.FAULT) == (result.action is None) == bool(words)
 
 
 def test_a_later_phase_is_not_asked_once_motion_is_forbidden() -> None:

@@ -19,6 +19,7 @@ from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.cycle import ChunkRequest
 from lerobot_arena.core.session import ERROR, RUNNING, STOPPED
 from lerobot_arena.core.verdict import Decision, Outcome
+from lerobot_arena.guard.pacing import Tick
 from lerobot_arena.guard.params import GuardParams
 from lerobot_arena.testing.guard_world import GuardWorld, Policy
 
@@ -299,6 +300,22 @@ def test_b3_bad_joint_states_do_not_count_as_fresh(values: list[float], names: A
         world.say_joints(values, said)
         record = world.step()
     assert record.outcome is Outcome.HELD and "refused" in record.reason
+
+
+def test_what_arrives_after_a_cycle_took_its_time_is_fresh() -> None:
+    """Messages come from another thread: a joint state or a chunk may be younger than the cycle that uses it."""
+    world = GuardWorld(policy=moving(0.2))
+    world.start()
+    for _ in range(30):
+        now_ns = world.clock.now_ns + 20_000_000
+        world.clock.now_ns = now_ns + 3_000_000
+        world.say_joints()
+        world.report()
+        world.arm.on_chunk(world.make_chunk(world.ports.requests[-1]))
+        world.arm.tick(Tick(now_ns))
+        world.clock.now_ns = now_ns
+        assert world.ports.cycles[-1].decision is Decision.PASS, world.ports.cycles[-1].reason
+        assert world.ports.cycles[-1].outcome is Outcome.SENT
 
 
 def test_c1_the_wall_clock_means_nothing() -> None:
