@@ -43,6 +43,8 @@ def export(
 
     The folder can be used as a session's policy without torch. Example: arena export outputs/act/pretrained_model
     """
+    if not checkpoint.is_dir():
+        raise InvalidInput(f"There is no checkpoint folder {checkpoint}.")
     if int8 and dataset is None:
         raise InvalidInput(
             "--int8 is calibrated on real frames: name a LeRobotDataset folder with --dataset."
