@@ -82,4 +82,4 @@ def test_every_message_file_is_importable() -> None:
 @pytest.mark.usefixtures("ros_domain")
 def test_two_processes_exchange_a_message() -> None:
     script = _ROOT / "scripts" / "exchange_message.py"
-    subprocess.run([sys.executable, str(script)], check=True, timeout=60)
+    subprocess.run([sys.executable, str(script)], check=True, timeout=100)
