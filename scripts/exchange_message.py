@@ -14,7 +14,7 @@ import lerobot_arena
 from lerobot_arena.msg import Cycle, GuardVerdict
 
 TOPIC = "exchange_message"
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 def send() -> None:
