@@ -31,41 +31,45 @@ app = typer.Typer(
 )
 
 
+Policy = Annotated[
+    str,
+    typer.Option(
+        help="`demo`, a checkpoint folder under the bridge's policy roots, or a Hub id org/name@rev."
+    ),
+]
+Robot = Annotated[
+    str, typer.Option(help="The arm it drives; '' makes a virtual arm whose joints come from clients.")
+]
+Camera = Annotated[
+    list[str] | None, typer.Option(help="A camera the policy needs; repeat for more. Default: front.")
+]
+Task = Annotated[str | None, typer.Option("--task", help="What a language policy is told.")]
+_SILENT = "when the checkpoint does not say."
+PolicyType = Annotated[str | None, typer.Option(help=f"Kind of policy, {_SILENT}")]
+Unit = Annotated[str | None, typer.Option(help=f"normalized, degrees or radians, {_SILENT}")]
+RateHz = Annotated[float | None, typer.Option(help=f"The policy's frame rate, {_SILENT}")]
+Workspace = Annotated[str | None, typer.Option(help="Name of the rooms' workspace; default: a new one.")]
+AndStart = Annotated[
+    bool, typer.Option("--start", help="Start it as soon as its policy is loaded: the arm moves.")
+]
+MayExist = Annotated[bool, typer.Option("--exist-ok", help="A session of that id may be there already.")]
+WaitS = Annotated[float, typer.Option("--wait", help="Seconds to wait for the bridge to come up.")]
+
+
 @app.command(epilog="Example: arena session create pick --policy ./outputs/act --camera front --start")
 def create(
     session_id: SessionId,
-    policy: Annotated[
-        str,
-        typer.Option(
-            help="`demo`, a checkpoint folder under the bridge's policy roots, or a Hub id org/name@rev."
-        ),
-    ],
-    robot: Annotated[
-        str, typer.Option(help="The arm it drives; '' makes a virtual arm whose joints come from clients.")
-    ] = DEFAULT_ARM,
-    camera: Annotated[
-        list[str] | None, typer.Option(help="A camera the policy needs; repeat for more. Default: front.")
-    ] = None,
-    language_instruction: Annotated[
-        str | None, typer.Option("--task", help="What a language policy is told.")
-    ] = None,
-    policy_type: Annotated[str | None, typer.Option(help="When the checkpoint does not say.")] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="normalized, degrees or radians; when the checkpoint is silent.")
-    ] = None,
-    rate_hz: Annotated[
-        float | None, typer.Option(help="The policy's frame rate; when the checkpoint is silent.")
-    ] = None,
-    workspace_id: Annotated[
-        str | None, typer.Option(help="Name of the rooms' workspace; default: a new one.")
-    ] = None,
-    start: Annotated[
-        bool, typer.Option("--start", help="Start it as soon as its policy is loaded: the arm moves.")
-    ] = False,
-    exist_ok: Annotated[
-        bool, typer.Option("--exist-ok", help="A session of that id may be there already.")
-    ] = False,
-    wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for the bridge to come up.")] = 0.0,
+    policy: Policy,
+    robot: Robot = DEFAULT_ARM,
+    camera: Camera = None,
+    language_instruction: Task = None,
+    policy_type: PolicyType = None,
+    unit: Unit = None,
+    rate_hz: RateHz = None,
+    workspace_id: Workspace = None,
+    start: AndStart = False,
+    exist_ok: MayExist = False,
+    wait_s: WaitS = 0.0,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
