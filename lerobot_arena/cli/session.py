@@ -44,6 +44,7 @@ Camera = Annotated[
     list[str] | None, typer.Option(help="A camera the policy needs; repeat for more. Default: front.")
 ]
 Task = Annotated[str | None, typer.Option("--task", help="What a language policy is told.")]
+_BUILT_IN = {"demo", "hold"}
 _SILENT = "when the checkpoint does not say."
 PolicyType = Annotated[str | None, typer.Option(help=f"Kind of policy, {_SILENT}")]
 Unit = Annotated[str | None, typer.Option(help=f"normalized, degrees or radians, {_SILENT}")]
@@ -76,8 +77,7 @@ def create(
     """Create a session; with --start also start it."""
     body = {
         "session_id": session_id,
-        # A folder is named as this shell sees it; the bridge has another working directory.
-        "policy_path": str(Path(policy).resolve()) if Path(policy).is_dir() else policy,
+        "policy_path": as_bridge_sees_it(policy),
         "camera_names": camera or ["front"],
         "robot": robot or None,
         "language_instruction": language_instruction,
@@ -97,6 +97,12 @@ def create(
         print_json(answer)
     else:
         print_line(f"Session {session_id} {'is running' if start else 'created'}.")
+
+
+def as_bridge_sees_it(policy: str) -> str:
+    """A folder of this shell by its absolute path, as the bridge has another working directory."""
+    is_folder = policy not in _BUILT_IN and Path(policy).expanduser().is_dir()
+    return str(Path(policy).expanduser().resolve()) if is_folder else policy
 
 
 def _create(bridge: Bridge, body: dict[str, Any], *, exist_ok: bool) -> Any:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of processes: what it starts agrees with what the areas declare."""
 
+import ast
 import importlib
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -130,3 +132,39 @@ def test_a_profile_of_the_users_own_stays(tmp_path: Path) -> None:
     environment = {"ARENA_DATA_DIR": str(tmp_path), "FASTRTPS_DEFAULT_PROFILES_FILE": str(own)}
     assert prepare_environment(environment, processes=1).path == own
     assert "ROS_AUTOMATIC_DISCOVERY_RANGE" not in environment
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("area", sorted(PARAMS))
+def test_no_node_takes_a_name_that_rclpy_uses_itself(area: str) -> None:
+    """`self._clock = …` in a node replaces rclpy's own, and its timers fail later with an unrelated message."""
+    import rclpy.lifecycle.node
+    import rclpy.node
+
+    def assigned(tree: ast.AST) -> set[str]:
+        found = (
+            target
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        )
+        return {
+            target.attr
+            for target in found
+            if isinstance(target, ast.Attribute)
+            and isinstance(target.value, ast.Name)
+            and target.value.id == "self"
+        }
+
+    theirs = set[str]()
+    for module in (rclpy.node, rclpy.lifecycle.node):
+        theirs |= assigned(ast.parse(inspect.getsource(module)))
+    source = Path(lerobot_arena.__file__).parent / area / "node.py"
+    nodes = [
+        part
+        for part in ast.parse(source.read_text()).body
+        if isinstance(part, ast.ClassDef) and any("ArenaNode" in ast.unparse(base) for base in part.bases)
+    ]
+    assert nodes, "no ArenaNode in this file"
+    for node in nodes:
+        assert assigned(node) & theirs == set()

@@ -48,11 +48,14 @@ def test_a_local_folder_is_sent_as_an_absolute_path(
     bridge: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bridge.on("POST", "/sessions", {})
-    (tmp_path / "outputs").mkdir()
+    for name in ("outputs", "demo"):
+        (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     arena("session", "create", "pick", "--policy", "outputs")
     arena("session", "create", "pick", "--policy", "org/name@main")
-    assert [body["policy_path"] for *_, body in bridge.asked] == [str(tmp_path / "outputs"), "org/name@main"]
+    arena("session", "create", "pick", "--policy", "demo")
+    sent = [body["policy_path"] for *_, body in bridge.asked]
+    assert sent == [str(tmp_path / "outputs"), "org/name@main", "demo"]
 
 
 def test_create_never_starts_unless_told(bridge: Any) -> None:
