@@ -42,11 +42,12 @@ class OriginGuard:
 
     def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "").lower()
+        hosts = [host.lower() for host in headers.getlist("host")]
+        # Several headers of one name are one client trying to have it both ways.
+        host = hosts[0] if len(hosts) == 1 else ""
         if _host_name(host) not in self._hosts:
             return f"Host {host!r} is not this bridge. If it should be, add it to ARENA_ALLOWED_HOSTS."
         is_reading = scope["type"] == "http" and scope["method"] in _READING
-        # Several headers of one name are one client trying to have it both ways.
         origins = [origin.rstrip("/").lower() for origin in headers.getlist("origin")]
         if is_reading or all(self._is_own(origin, host) for origin in origins):
             return None

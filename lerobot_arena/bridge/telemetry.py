@@ -64,7 +64,7 @@ class CyclePacer:
             return False
         self._last = said
         # Counted from the due time, so that 20 of 50 Hz are 20 and not every third.
-        self._due_at = max(self._due_at + self._period_s, now_s - self._period_s)
+        self._due_at = max(self._due_at + self._period_s, now_s)
         return True
 
 

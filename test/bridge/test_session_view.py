@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerobot_arena.bridge.board import STALE_S
@@ -106,6 +106,7 @@ facts = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(facts)
 def test_nothing_is_called_running_unless_a_living_guard_says_so(given_facts: SessionFacts) -> None:
     shown = view(given_facts)
@@ -138,6 +139,7 @@ def test_tally_counts_over_restarts_of_the_guard_and_of_its_count() -> None:
     assert (tally.commands_sent, tally.decisions, tally.holds) == (17, [14, 3, 0, 0], 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(states, st.integers(0, 50), st.sampled_from("12")), max_size=20))
 def test_counts_never_shrink(history: list[tuple[str, int, str]]) -> None:
     tally, before, last = Tally(), None, 0

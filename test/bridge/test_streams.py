@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerobot_arena.bridge.cycle_event import cycle_event, risk_level
@@ -100,6 +100,7 @@ def test_risk(decision: Decision, state: str, level: str) -> None:
     assert risk_level(replace(RECORD, decision=decision, state=state)) == level
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("efg"), max_size=60), st.integers(1, 8))
 def test_an_outbox_keeps_order_and_its_bounds_and_counts_what_it_drops(puts: str, size: int) -> None:
     async def run() -> None:

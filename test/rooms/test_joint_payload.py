@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerobot_arena.core.robot import load_robot
@@ -121,6 +121,7 @@ json_values = st.recursive(
 names = st.sampled_from([name for family in SAME_JOINT for name in family] + ["tail", "shoulder_pan.pos"])
 
 
+@settings(deadline=None)
 @given(
     json_values
     | st.dictionaries(names, json_values)
@@ -140,6 +141,7 @@ def test_no_payload_gets_past_the_rules(payload: Any, unit: str) -> None:
         assert lowest <= value <= highest
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(LEROBOT), st.floats(0, 100), min_size=1), st.data())
 def test_both_shapes_and_any_order_mean_the_same(values: dict[str, float], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(as_list(values)))

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The telemetry socket over real TCP: replay, frames, rates, and a client that is stuck."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from lerobot_arena.bridge.feed import REPLAY
+from lerobot_arena.bridge.outbox import MAX_EVENTS, Outbox
+from lerobot_arena.bridge.server import Serving, open_socket
+from lerobot_arena.core.verdict import Decision
+from lerobot_arena.testing.bridge_fake_link import FakeArms, moving_picture
+from lerobot_arena.testing.bridge_rig import Rig, open_rig, until
+
+FRONT, WRIST = "/arm/cameras/front/image_raw", "/arm/cameras/wrist/image_raw"
+
+
+@pytest.fixture
+async def served(data_dir: Path) -> AsyncIterator[tuple[Rig, int]]:
+    """A rig whose app also listens on a real port."""
+    async with open_rig(data_dir, FakeArms(), bridge_port=0, max_watchers=4) as rig, _listening(rig) as port:
+        yield rig, port
+
+
+@contextlib.asynccontextmanager
+async def _listening(rig: Rig) -> AsyncIterator[int]:
+    listener = open_socket(rig.services.settings)
+    # Small kernel buffers, so that a client that does not read is felt soon.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+    serving = Serving(rig.app, listener)
+    running = asyncio.create_task(serving.run())
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        serving.end()
+        await asyncio.wait_for(running, 10)
+
+
+def watch(port: int, query: str = "", **options: Any) -> connect:
+    options.setdefault("compression", None)
+    return connect(f"ws://127.0.0.1:{port}/ws/telemetry?{query}", proxy=None, **options)
+
+
+async def event_from(client: ClientConnection) -> dict[str, Any]:
+    """The next cycle; frames in between are dropped."""
+    async with asyncio.timeout(5):
+        while True:
+            message = await client.recv()
+            if isinstance(message, str):
+                event: dict[str, Any] = json.loads(message)
+                return event
+
+
+async def frame_from(client: ClientConnection) -> bytes:
+    async with asyncio.timeout(5):
+        while True:
+            message = await client.recv()
+            if isinstance(message, bytes):
+                return message
+
+
+async def run(rig: Rig, beats: int = 0) -> None:
+    await rig.create(camera_names=["front"])
+    await rig.start()
+    for _ in range(beats):
+        rig.fake.beat()
+
+
+async def test_a_client_gets_the_last_fifty_and_then_each_cycle(served: tuple[Rig, int]) -> None:
+    rig, port = served
+    await run(rig, beats=80)
+    async with watch(port, "arm=arm") as client:
+        past = [await event_from(client) for _ in range(REPLAY)]
+        assert [event["cycle_id"] for event in past] == list(range(31, 81))
+        assert all(event["replay"] is True for event in past)
+        for number in range(81, 84):
+            rig.fake.beat()
+            event = await event_from(client)
+            assert event["cycle_id"] == number and "replay" not in event
+    assert event["type"] == "cycle" and event["session_id"] == "s" and event["task"]["task"] == "pick_place"
+    assert event["active_cameras"] == ["front", "wrist"]
+    assert len(event["joints"]["names"]) == len(event["joints"]["executed"]) == 6
+    await until(lambda: rig.services.feed.watcher_count == 0)
+
+
+async def test_frames_follow_as_jpeg_and_cameras_are_open_only_while_watched(
+    served: tuple[Rig, int],
+) -> None:
+    rig, port = served
+    assert rig.fake.cameras == {}
+    async with watch(port) as client:
+        await until(lambda: set(rig.fake.cameras) == {FRONT, WRIST})
+        rig.fake.show(FRONT, moving_picture(1, 0))
+        frame = await frame_from(client)
+        assert frame[:7] == b"\x01\x05front" and frame[7:10] == b"\xff\xd8\xff"
+        rig.fake.show(WRIST, moving_picture(1, 1))
+        assert (await frame_from(client))[:7] == b"\x01\x05wrist"
+    await until(lambda: rig.fake.cameras == {})
+
+
+@pytest.mark.parametrize(("query", "topics"), [("cameras=wrist", {WRIST}), ("cameras=", set())])
+async def test_a_client_chooses_its_cameras(served: tuple[Rig, int], query: str, topics: set[str]) -> None:
+    rig, port = served
+    async with watch(port, query):
+        await until(lambda: rig.services.feed.watcher_count == 1)
+        assert set(rig.fake.cameras) == topics
+
+
+async def test_a_client_may_ask_for_fewer_cycles_but_misses_no_intervention(
+    served: tuple[Rig, int],
+) -> None:
+    rig, port = served
+    await run(rig)
+    async with watch(port, "rate_hz=1&cameras=") as client:
+        await until(lambda: rig.services.feed.watcher_count == 1)
+        for number in range(30):
+            guard = rig.fake.guards["arm"]
+            decision = Decision.REJECT if number in {10, 11, 12} else Decision.PASS
+            rig.services.feed.push("arm", rig.fake.cycle(guard, number, decision))
+        await asyncio.sleep(0.2)
+        got = []
+        with contextlib.suppress(TimeoutError):
+            while True:
+                got.append(json.loads(await asyncio.wait_for(client.recv(), 0.2)))
+    assert [event["cycle_id"] for event in got if event["was_rejected"]] == [10, 11, 12]
+    assert len(got) <= 6
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("arm=none", 404),
+        ("cameras=overhead", 400),
+        ("rate_hz=0", 403),
+        ("rate_hz=nan", 403),
+        ("fps=1000", 403),
+    ],
+)
+async def test_wishes_that_cannot_be_met_are_refused_at_the_handshake(
+    served: tuple[Rig, int], query: str, status: int
+) -> None:
+    with pytest.raises(InvalidStatus) as caught:
+        async with watch(served[1], query):
+            pass
+    assert caught.value.response.status_code == status
+    if status == 400:
+        assert b"front, wrist" in caught.value.response.body
+
+
+async def test_a_foreign_page_gets_no_socket(served: tuple[Rig, int]) -> None:
+    port = served[1]
+    for options in ({"origin": "http://evil.example"}, {"additional_headers": {"Host": "evil.example"}}):
+        with pytest.raises(InvalidStatus) as caught:
+            async with watch(port, **options):
+                pass
+        assert caught.value.response.status_code == 403
+    async with watch(port, origin=f"http://127.0.0.1:{port}"):
+        pass
+
+
+async def test_there_are_only_so_many_watchers(served: tuple[Rig, int]) -> None:
+    rig, port = served
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(4):
+            await stack.enter_async_context(watch(port))
+        await until(lambda: rig.services.feed.watcher_count == 4)
+        with pytest.raises(InvalidStatus) as caught:
+            async with watch(port):
+                pass
+        assert caught.value.response.status_code == 503
+
+
+async def test_a_ping_keeps_quiet_connections_open(
+    served: tuple[Rig, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lerobot_arena.bridge.telemetry.PING_S", 0.05)
+    async with watch(served[1], "cameras=") as client:
+        assert json.loads(await asyncio.wait_for(client.recv(), 5)) == {"type": "ping"}
+
+
+async def test_a_stuck_client_delays_nobody_and_costs_bounded_memory(served: tuple[Rig, int]) -> None:
+    """It opens a socket and never reads; a second one, and REST, go on as if it were not there."""
+    rig, port = served
+    await run(rig)
+    slowest_s, loop = 0.0, asyncio.get_running_loop()
+    with _stuck_client(port):
+        await until(lambda: rig.services.feed.watcher_count == 1)
+        async with watch(port, "fps=60") as client:
+            for number in range(1000):
+                rig.fake.beat()
+                if number % 10 == 0:
+                    rig.fake.show(FRONT, moving_picture(number, 0))
+                    begin = loop.time()
+                    last = rig.fake.guards["arm"].cycle_count
+                    while (await event_from(client))["cycle_id"] != last:
+                        continue
+                    slowest_s = max(slowest_s, loop.time() - begin)
+            assert (await rig.http.get("/sessions")).status_code == 200
+            waiting = [item for item in gc.get_objects() if type(item) is Outbox and item.events_dropped]
+            assert len(waiting) == 1 and len(waiting[0]._events) == MAX_EVENTS
+    assert slowest_s < 1.0
+    await until(lambda: rig.services.feed.watcher_count == 0)
+
+
+@contextlib.contextmanager
+def _stuck_client(port: int) -> Iterator[None]:
+    with socket.socket() as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect(("127.0.0.1", port))
+        stuck.sendall(
+            f"GET /ws/telemetry?fps=60 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        yield
