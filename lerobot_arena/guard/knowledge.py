@@ -28,6 +28,7 @@ class Knowledge:
         self.report = InferenceReport()
         self.embodiment: EmbodimentStatus | None = None
         self.foreign: tuple[str, ...] = ()
+        self.unusable_rooms = ""
         self._space_problem = ""
         self._inbox: JointInbox | None = None
         if not is_virtual:
@@ -94,6 +95,13 @@ class Knowledge:
             return f"The embodiment is not connected. {self.embodiment.message}".strip()
         return "The embodiment is in emergency stop: reset it." if self.embodiment.is_stopped else ""
 
+    def _room_problem(self) -> str:
+        """Why nothing could be heard from or said to the session's rooms."""
+        session = self.session
+        if self.is_virtual and session is not None and not session.joint_output_topic:
+            return "The session has no joint-output room to send commands to."
+        return self.unusable_rooms
+
     def situation(self, now_ns: int, *, latched: str, defect: str) -> Situation:
         """All a start depends on."""
         measured = self.measured
@@ -108,7 +116,7 @@ class Knowledge:
             measured=measured,
             joint_age_s=measured.age_s(now_ns),
             joint_timeout_s=self.joint_timeout_s,
-            needs_output_room=self.is_virtual,
+            room_problem=self._room_problem(),
             foreign_publishers=self.foreign,
             embodiment_problem=self.embodiment_problem(),
             latched=latched,

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from rclpy.exceptions import InvalidTopicNameException, NameValidationException
+from rclpy.exceptions import NameValidationException
 
 from lerobot_arena.core import topics
 from lerobot_arena.core.clock import SystemClock
@@ -147,10 +147,15 @@ class ArmEdge:
             return
         self._room_topics = wanted
         self._rooms.clear()
+        self._output, self.arm.knowledge.unusable_rooms = None, ""
         source, sink = wanted
-        self._output = self._rooms.publisher(convert.own.RoomJoints, sink, qos.STREAM) if sink else None
-        if source:
-            self._rooms.subscription(convert.own.RoomJoints, source, self._on_room_joints, qos.SENSOR)
+        try:
+            if sink:
+                self._output = self._rooms.publisher(convert.own.RoomJoints, sink, qos.STREAM)
+            if source:
+                self._rooms.subscription(convert.own.RoomJoints, source, self._on_room_joints, qos.SENSOR)
+        except NameValidationException as error:
+            self.arm.knowledge.unusable_rooms = f"The session's rooms have unusable topics: {error}"
 
     # Ports
 
@@ -347,7 +352,7 @@ class GuardNode(ArenaNode):
         for arm in change.opened:
             try:
                 self._open(check_arm(arm))
-            except (ArenaError, InvalidTopicNameException, NameValidationException) as error:
+            except (ArenaError, NameValidationException) as error:
                 problems[arm] = str(error)
         self._show_refused(problems, wanted.generation)
 

@@ -23,7 +23,7 @@ class Situation:
     measured: Measured
     joint_age_s: float
     joint_timeout_s: float
-    needs_output_room: bool = False
+    room_problem: str = ""
     foreign_publishers: tuple[str, ...] = ()
     embodiment_problem: str = ""
     latched: str = ""
@@ -40,8 +40,8 @@ def reasons_against(now: Situation) -> Iterator[str]:
         yield f"No session is selected for arm {now.arm!r}: start one by its id."
     else:
         yield from _inference(now)
-        if now.needs_output_room and not now.session.joint_output_topic:
-            yield "The session has no joint-output room to send commands to."
+        if now.room_problem:
+            yield now.room_problem
     if now.space is None:
         if now.session is not None and now.space_problem:
             yield now.space_problem

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ MARGIN_S = 0.4
 ROOM_IN, ROOM_OUT = "/rooms/w/demoZ2djointZ2dinput", "/rooms/w/demoZ2djointZ2doutput"
 
 
-def wait_until(what: str, done: Callable[[], Any], timeout_s: float = 15.0) -> Any:
+def wait_until(what: str, done: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if result := done():
@@ -154,12 +155,16 @@ class StandIn:
         status = SessionStatus("demo", status=READY, is_loaded=True, joint_names=NAMES, unit=self.unit)
         self._sessions.publish(self.convert.to_msg(SessionsStatus(1, "boot", (status,))))
 
-    def want(self, generation: int = 1) -> None:
-        session = SessionWanted(
+    def session(self, **changes: Any) -> SessionWanted:
+        wanted = SessionWanted(
             "demo", self.arm, "demo", is_virtual=self.is_virtual, is_selected=True,
             joint_input_topic=ROOM_IN if self.is_virtual else "/arm/joint_states", joint_output_topic=ROOM_OUT,
         )  # fmt: skip
-        self._wanted.publish(self.convert.to_msg(SessionsWanted(generation, (session,))))
+        return replace(wanted, **changes)
+
+    def want(self, *sessions: SessionWanted, generation: int = 1) -> None:
+        wanted = SessionsWanted(generation, sessions or (self.session(),))
+        self._wanted.publish(self.convert.to_msg(wanted))
 
     def _on_command(self, message: Any) -> None:
         command = self.convert.command_from_msg(message)
@@ -224,7 +229,7 @@ class StandIn:
 
     def run(self) -> None:
         """Ready, started, moving."""
-        wait_until("ready", lambda: self.state and not self.state.not_ready and self.state.session_id)
+        wait_until("ready", lambda: self.state and not self.state.not_ready and self.state.session_id, 45.0)
         success, message, instant = self.call("start")
         assert success, message
         wait_until("commands", lambda: self.moved_since(instant) > 10)
@@ -397,12 +402,23 @@ def room(ros_domain: int, data_dir: Path) -> Iterator[StandIn]:
 
 def test_a_virtual_arm_gets_its_own_loop_and_room(room: StandIn, tmp_path: Path) -> None:
     process = GuardProcess("virtual", tmp_path / "guard.txt", "virtual:=true", "max_virtual_arms:=1")
+    crowd: list[GuardState] = []
+    room.node.create_subscription(
+        room.convert.own.GuardState,
+        "/virtual/other/guard/state",
+        lambda message: crowd.append(room.convert.from_msg(GuardState, message)),
+        room.qos.LATCHED,
+    )
     try:
+        room.want(room.session(joint_output_topic="/no such/topic!"), generation=2)
+        wait_until("a reason", lambda: room.state and any("unusable" in r for r in room.state.not_ready))
+        room.want(room.session(), room.session(session_id="other", arm="virtual/other"), generation=3)
+        wait_until("no room for another", lambda: crowd and "max_virtual_arms" in crowd[-1].not_ready[0])
         room.speed = 20.0
         room.run()
         assert room.outputs[-1][1].unit == "normalized" and not room.commands
         assert room.outputs[-1][1].values[0] > 20.0
-        assert room.state and room.state.unit == "normalized"
+        assert room.state and room.state.unit == "normalized" and room.state.wanted_generation == 3
         room.are_joints_alive = False
         silent = time.monotonic()
         wait_until("stopped", lambda: room.state and room.state.state == "stopped")
