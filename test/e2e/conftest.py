@@ -45,6 +45,8 @@ class Stack:
         self.rest = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90.0)
         self.process: subprocess.Popen[bytes] | None = None
         self.log = data_dir / "arena_up.txt"
+        self.policies = data_dir / "policies"
+        self.policies.mkdir(exist_ok=True)
 
     def up(self) -> None:
         environment = {
