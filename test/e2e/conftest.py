@@ -129,6 +129,7 @@ class Stack:
         self.process.wait(10)
 
     def down(self) -> None:
+        self.rest.close()
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:
