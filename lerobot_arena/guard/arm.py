@@ -22,7 +22,7 @@ from lerobot_arena.guard.holding import HoldWatch
 from lerobot_arena.guard.inference_watch import RunWatch
 from lerobot_arena.guard.joint_space import JointSpace
 from lerobot_arena.guard.knowledge import Knowledge
-from lerobot_arena.guard.loop import ControlLoop, Surroundings
+from lerobot_arena.guard.loop import ControlLoop, CycleLabel, Surroundings
 from lerobot_arena.guard.motion import MotionMemory
 from lerobot_arena.guard.pacing import Tick
 from lerobot_arena.guard.params import GuardParams
@@ -271,9 +271,7 @@ class GuardedArm:
                     refusal=run.loop.queue.refusal,
                 ),
             ),
-            cycle_id=self._cycle_id,
-            sequence=self._sequence + 1,
-            stamp_ns=self._clock.wall_ns(),
+            CycleLabel(self._cycle_id, self._sequence + 1, self._clock.wall_ns()),
         )
         if end.command is not None:
             self._sequence += 1

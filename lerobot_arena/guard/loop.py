@@ -3,14 +3,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lerobot_arena.core.clock import seconds_between
 from lerobot_arena.core.cycle import ChunkRequest, CycleRecord, JointCommand
 from lerobot_arena.core.session import RUNNING
 from lerobot_arena.core.stats import StageStat
 from lerobot_arena.core.verdict import Outcome
-from lerobot_arena.guard.chain import Chain
+from lerobot_arena.guard.chain import Chain, ChainResult
 from lerobot_arena.guard.checks.finite import Finite
 from lerobot_arena.guard.checks.protocol import CheckInput
 from lerobot_arena.guard.chunk_queue import ChunkQueue, Proposal
@@ -35,6 +35,15 @@ class Surroundings:
     measured: Measured
     foreign_publishers: tuple[str, ...] = ()
     absence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CycleLabel:
+    """What a cycle and its command are called; `stamp_ns` is wall time and informs only."""
+
+    cycle_id: int
+    sequence: int
+    stamp_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +78,7 @@ class ControlLoop:
         self._period_s, self._commit = period_s, commit
         self._last_tick_ns: int | None = None
 
-    def cycle(
-        self, tick: Tick, around: Surroundings, *, cycle_id: int, sequence: int, stamp_ns: int
-    ) -> CycleEnd:
+    def cycle(self, tick: Tick, around: Surroundings, label: CycleLabel) -> CycleEnd:
         """One tick. The command, if any, has left when this returns; record and request have not."""
         clock = time.perf_counter_ns
         begin = clock()
@@ -81,49 +88,59 @@ class ControlLoop:
         source = clock()
         proposal = self.queue.due(tick.now_ns)
         queue = clock()
-        is_waiting = proposal.action is None and self.queue.accepted == 0 and not self.queue.refusal
-        result = self._chain.evaluate(self._given(tick, around, proposal, dt_s, is_waiting))
+        is_first = proposal.action is None and self.queue.accepted == 0 and not self.queue.refusal
+        result = self._chain.evaluate(self._given(tick, around, proposal, dt_s=dt_s, is_waiting=is_first))
         checks = clock()
-        command = self._send(result.action, sequence, stamp_ns)
+        command = self._send(result.action, label)
         sink = clock()
         self._remember(command, tick.now_ns, dt_s)
         # Only silence while nothing else is wrong is waiting; a stale joint state is not.
-        is_waiting = is_waiting and result.deciding.may_move
+        is_waiting = is_first and result.deciding.may_move
         reason = result.deciding.reason or (WAITING if is_waiting else "")
-        stop_because = ""
-        if command is None:
-            stop_because = self._holding.held(
-                tick.now_ns,
-                around.absence if is_waiting else reason,
-                is_waiting=is_waiting,
-                is_nonfinite=any(v.check == Finite.name and not v.may_move for v in result.verdicts),
-            )
-        request = self.queue.request(tick.now_ns)
-        return CycleEnd(
-            CycleRecord(
-                cycle_id=cycle_id,
-                decision=result.deciding.decision,
-                outcome=_outcome(command, proposal),
-                stamp_ns=stamp_ns,
-                state=RUNNING,
-                unit=self.space.unit,
-                joint_names=self.space.joint_names,
-                late=tick.is_late,
-                epoch=self.epoch,
-                session_id=self.session_id,
-                reason=reason,
-                measured=around.measured.values,
-                proposed=proposal.action or (),
-                executed=command.positions if command is not None else (),
-                queue_steps=proposal.steps_left,
-                action_age_s=proposal.age_s,
-                verdicts=result.verdicts,
-                stages=_stages(begin, source, queue, checks, sink),
-                deadline_ms=self._period_s * 1e3,
-            ),
-            command,
-            request,
-            stop_because,
+        record = replace(
+            self._record(tick, around, proposal, result=result, command=command, label=label),
+            reason=reason,
+            stages=_stages(begin, source, queue, checks, sink),
+        )
+        stop_because = self._hold(tick, around, record, is_waiting=is_waiting) if command is None else ""
+        return CycleEnd(record, command, self.queue.request(tick.now_ns), stop_because)
+
+    def _hold(self, tick: Tick, around: Surroundings, record: CycleRecord, *, is_waiting: bool) -> str:
+        return self._holding.held(
+            tick.now_ns,
+            around.absence if is_waiting else record.reason,
+            is_waiting=is_waiting,
+            is_nonfinite=any(v.check == Finite.name and not v.may_move for v in record.verdicts),
+        )
+
+    def _record(
+        self,
+        tick: Tick,
+        around: Surroundings,
+        proposal: Proposal,
+        *,
+        result: ChainResult,
+        command: JointCommand | None,
+        label: CycleLabel,
+    ) -> CycleRecord:
+        return CycleRecord(
+            cycle_id=label.cycle_id,
+            decision=result.deciding.decision,
+            outcome=_outcome(command, proposal),
+            stamp_ns=label.stamp_ns,
+            state=RUNNING,
+            unit=self.space.unit,
+            joint_names=self.space.joint_names,
+            late=tick.is_late,
+            epoch=self.epoch,
+            session_id=self.session_id,
+            measured=around.measured.values,
+            proposed=proposal.action or (),
+            executed=command.positions if command is not None else (),
+            queue_steps=proposal.steps_left,
+            action_age_s=proposal.age_s,
+            verdicts=result.verdicts,
+            deadline_ms=self._period_s * 1e3,
         )
 
     def _step_time(self, now_ns: int) -> float:
@@ -136,7 +153,7 @@ class ControlLoop:
         return min(max(passed_s, _SHORTEST_DT * self._period_s), _LONGEST_DT * self._period_s)
 
     def _given(
-        self, tick: Tick, around: Surroundings, proposal: Proposal, dt_s: float, is_waiting: bool
+        self, tick: Tick, around: Surroundings, proposal: Proposal, *, dt_s: float, is_waiting: bool
     ) -> CheckInput:
         return CheckInput(
             joint_names=self.space.joint_names,
@@ -157,10 +174,12 @@ class ControlLoop:
             late_in_row=tick.late_in_row,
         )
 
-    def _send(self, action: Vector | None, sequence: int, stamp_ns: int) -> JointCommand | None:
+    def _send(self, action: Vector | None, label: CycleLabel) -> JointCommand | None:
         if action is None:
             return None
-        command = JointCommand(self.space.joint_names, action, self.epoch, sequence, stamp_ns, self._period_s)
+        command = JointCommand(
+            self.space.joint_names, action, self.epoch, label.sequence, label.stamp_ns, self._period_s
+        )
         return command if self._commit(self.epoch, command, self.space) else None
 
     def _remember(self, command: JointCommand | None, now_ns: int, dt_s: float) -> None:
