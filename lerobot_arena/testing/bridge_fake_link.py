@@ -93,6 +93,11 @@ class FakeArms:
 
     def publish_wanted(self, wanted: SessionsWanted) -> None:
         """Every guard and inference take it up at their next report."""
+        self.take(wanted)
+        asyncio.get_running_loop().call_soon(self.report)
+
+    def take(self, wanted: SessionsWanted) -> None:
+        """Reconcile: virtual arms come and go with their sessions."""
         self.wanted = wanted
         needed = {session.arm for session in wanted.sessions if session.is_virtual}
         for arm in needed - set(self.guards):
@@ -100,18 +105,25 @@ class FakeArms:
         for arm in set(self.guards) - set(self.arms) - needed:
             del self.guards[arm]
             self.board.forget(arm)
-        asyncio.get_running_loop().call_soon(self.report)
 
     async def call(self, arm: str, verb: str, *, timeout_s: float) -> VerbAnswer:
         """What a guard or an embodiment would answer."""
-        self.calls.append((arm, verb))
         is_guard = verb in {"start", "stop", "estop", "reset", "clear_queue"}
-        if arm in (self.dead_guards if is_guard else self.dead_embodiments) or arm not in self.guards:
+        is_dead = arm in (self.dead_guards if is_guard else self.dead_embodiments) or arm not in self.guards
+        is_silent = is_guard and arm in self.silent_guards
+        if is_dead or is_silent:
+            self.calls.append((arm, verb))
+        if is_dead:
             raise Unavailable(f"Nobody answers /{arm}/{verb}: is that process running?")
-        if is_guard and arm in self.silent_guards:
+        if is_silent:
             await asyncio.sleep(min(timeout_s, 0.2))
             raise NotAnswering(f"/{arm}/guard/{verb} did not answer within {timeout_s} s.")
         await asyncio.sleep(0)
+        return self.do(arm, verb)
+
+    def do(self, arm: str, verb: str) -> VerbAnswer:
+        """Carry out a verb, and say how things are then."""
+        self.calls.append((arm, verb))
         answer: VerbAnswer = getattr(self, f"_{verb}")(arm)
         self.report()
         return answer
