@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
@@ -21,8 +21,8 @@ from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.testing.bridge_fake_link import FakeArms
 from lerobot_arena.testing.bridge_fake_server import fake_services
 
-pytest.importorskip("playwright")
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -60,13 +60,17 @@ class Stage:
         run = self._run(listener, ready)
         self._thread = threading.Thread(target=asyncio.run, args=(run,), name="bridge")
         self._thread.start()
-        self._server = ready.result(timeout=20)
+        self._server = ready.result(timeout=60)
 
     async def _run(self, listener: Any, ready: "Future[uvicorn.Server]") -> None:
         self._loop = asyncio.get_running_loop()
         async with fake_services(self.fake, self._settings) as services:
             config = uvicorn.Config(
-                create_app(services), log_config=None, lifespan="off", timeout_graceful_shutdown=1
+                create_app(services),
+                log_config=None,
+                lifespan="off",
+                ws_per_message_deflate=False,
+                timeout_graceful_shutdown=1,
             )
             server = uvicorn.Server(config)
             self.live()
@@ -92,7 +96,7 @@ class Stage:
     def close(self) -> None:
         """The bridge goes away, as when it is killed."""
         self._server.should_exit = True
-        self._thread.join(timeout=20)
+        self._thread.join(timeout=60)
         assert not self._thread.is_alive()
 
     def do[T](self, act: Callable[[], T]) -> T:
@@ -100,7 +104,7 @@ class Stage:
         assert self._loop is not None
         done: Future[T] = Future()
         self._loop.call_soon_threadsafe(lambda: done.set_result(act()))
-        return done.result(timeout=10)
+        return done.result(timeout=30)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """POST as any client does."""
@@ -110,7 +114,7 @@ class Stage:
             {"Content-Type": "application/json"},
             method="POST",
         )
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
 
     def add_session(self, session_id: str, arm: str) -> None:
@@ -131,14 +135,15 @@ def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> "Iterator[Browser]":
+    sync_api = pytest.importorskip("playwright.sync_api")
     # Not for the whole session: the sync API keeps an event loop running, which asyncio tests could not bear.
     executable = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
     if executable is None:
         pytest.skip("no Chromium: `apt-get install chromium`")
-    with sync_playwright() as playwright:
+    with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
@@ -147,7 +152,7 @@ def browser() -> Iterator[Browser]:
 class Seen:
     """What a page asked for and complained about."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: "Page") -> None:
         self.posts: list[str] = []
         self.errors: list[str] = []
         self.hosts: set[str] = set()
@@ -155,12 +160,12 @@ class Seen:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._on_console)
 
-    def _on_request(self, request: Request) -> None:
+    def _on_request(self, request: "Request") -> None:
         self.hosts.add(request.url.split("/")[2])
         if request.method == "POST":
             self.posts.append(request.url.partition("//")[2].partition("/")[2])
 
-    def _on_console(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: "ConsoleMessage") -> None:
         # Chromium reports each refused or failed request; those are what several tests provoke.
         if (
             message.type == "error"
@@ -171,7 +176,7 @@ class Seen:
 
 
 @pytest.fixture
-def look(browser: Browser) -> Iterator[Callable[..., tuple[Page, Seen]]]:
+def look(browser: "Browser") -> "Iterator[Callable[..., tuple[Page, Seen]]]":
     """Open the stage's page in a context of its own; script errors fail the test at its end."""
     opened: list[Seen] = []
     contexts = []
@@ -183,12 +188,12 @@ def look(browser: Browser) -> Iterator[Callable[..., tuple[Page, Seen]]]:
         scheme: str = "dark",
         script: str = "",
         **options: Any,
-    ) -> tuple[Page, Seen]:
+    ) -> "tuple[Page, Seen]":
         context = browser.new_context(viewport=viewport or DESKTOP, color_scheme=scheme, **options)
         contexts.append(context)
         context.add_init_script(script)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(45_000)
         seen = Seen(page)
         opened.append(seen)
         page.goto(f"{stage.url}/ui")
