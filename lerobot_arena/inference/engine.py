@@ -86,13 +86,13 @@ class Engine:
             robot = self._robot_of(wanted)
             manifest = inspect_policy(wanted.policy_path, wanted=wanted, robot=robot)
             session.prepare(manifest, self._params.sync_rules(is_virtual=wanted.is_virtual), robot)
+            worker = self._pool.join(session.key, manifest, session)
         except ArenaError as error:
             session.fail_to_load(str(error))
             return
         except Exception as error:  # the session must not stay initializing for ever
             session.fail_to_load(f"The policy could not be inspected: {type(error).__name__}: {error}")
             raise
-        worker = self._pool.join(session.key, manifest, session)
         with self._lock:
             is_wanted = self._sessions.get(wanted.session_id) is session
             if is_wanted:

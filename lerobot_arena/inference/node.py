@@ -13,6 +13,7 @@ from lerobot_arena.core import topics
 from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.cycle import ChunkRequest
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.robot import load_robot
 from lerobot_arena.core.session import ERROR, SessionStatus, SessionsWanted, SessionWanted
 from lerobot_arena.inference.cameras import CameraFeeds, Frame
 from lerobot_arena.inference.engine import Engine
@@ -52,6 +53,10 @@ class InferenceNode(ArenaNode):
         self._arms: dict[str, tuple[Any, Any]] = {}
 
     def set_up(self) -> None:
+        for entry in ("", *self.params.robots):
+            load_robot(
+                self.params.robot_of(entry.partition("=")[0])
+            )  # a wrong one is refused now, not at a session
         self._engine = Engine(
             self.params,
             self._times,

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from lerobot_arena.core.clock import Clock
 from lerobot_arena.core.cycle import ChunkRequest
-from lerobot_arena.core.errors import ArenaError
+from lerobot_arena.core.errors import ArenaError, Unavailable
 from lerobot_arena.inference.manifest import PolicyManifest
 from lerobot_arena.inference.worker_client import WorkerClient, WorkerLost, WorkerOptions
 
@@ -209,14 +209,17 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._workers: dict[tuple[object, ...], PolicyWorker] = {}
         self._keys: dict[str, tuple[object, ...]] = {}
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._workers)
 
     def join(self, session_id: str, manifest: PolicyManifest, user: PolicyUser) -> PolicyWorker:
-        """Give the session its worker, starting one when there is none for this policy."""
+        """Give the session its worker, starting one when there is none for this policy. Raises Unavailable."""
         key = _key(session_id, manifest)
         with self._lock:
+            if self._is_closed:
+                raise Unavailable("The inference process is ending.")
             worker = self._workers.get(key)
             if worker is None:
                 worker = PolicyWorker(manifest, self._options, self._clock, on_fault=self._on_fault)
@@ -239,6 +242,7 @@ class WorkerPool:
     def close(self) -> None:
         """End all workers."""
         with self._lock:
+            self._is_closed = True
             workers = list(self._workers.values())
             self._workers.clear()
             self._keys.clear()

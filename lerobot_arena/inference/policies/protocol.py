@@ -60,7 +60,7 @@ class LoadOptions:
 
 def default_threads() -> int:
     """All cores but one: threads that wait for a core others use make each other slower, not faster."""
-    return max(1, (os.cpu_count() or 2) - 1)
+    return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 class Loader(Protocol):
