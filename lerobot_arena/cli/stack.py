@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
@@ -25,6 +26,8 @@ from lerobot_arena.cli.supervisor.log import CONSOLE_FORMAT, RunLog
 from lerobot_arena.cli.supervisor.supervisor import Supervisor
 from lerobot_arena.core.errors import Conflict, NotAnswering, Unavailable
 
+_PATIENCE_S = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:
@@ -36,22 +39,24 @@ class Stack:
     supervisor: Supervisor
     ending: asyncio.Event
 
-    async def wait_for_bridge(self, timeout_s: float = 60.0) -> None:
+    async def wait_for_bridge(self, timeout_s: float = 180.0) -> None:
         """Return when the bridge answers or the end is asked for. Raises Unavailable or NotAnswering with the cause."""
+        now = asyncio.get_running_loop().time
+        patience_s, deadline = now() + _PATIENCE_S, now() + timeout_s
         async with httpx.AsyncClient(base_url=self.url, timeout=2.0, trust_env=False) as http:
-            deadline = asyncio.get_running_loop().time() + timeout_s
             while not self.ending.is_set():
                 if self.supervisor.crash_message.done():
                     raise Unavailable(self.supervisor.crash_message.result())
-                try:
+                with suppress(httpx.TransportError):
                     if (await http.get("/health")).is_success:
                         return
-                except httpx.TransportError:
-                    pass  # not up yet
-                if asyncio.get_running_loop().time() > deadline:
+                if now() > deadline:
                     raise NotAnswering(
                         f"The bridge did not answer within {timeout_s:g} s; see {self.log.path}."
                     )
+                if now() > patience_s:
+                    self.log.say("still starting; the machine is busy.")
+                    patience_s += _PATIENCE_S
                 await asyncio.sleep(0.2)
 
 

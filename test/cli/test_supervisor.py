@@ -19,14 +19,14 @@ from lerobot_arena.cli.supervisor.restart import RestartPolicy
 from lerobot_arena.cli.supervisor.supervisor import Supervisor
 
 QUICK = RestartPolicy(first_delay_s=0.05, second_delay_s=0.05, longest_delay_s=0.1, crash_loop_after=3)
-SHORT = StopTimes(interrupt_s=2.0, terminate_s=0.5, starting_s=0.0)
-# Appends its name on SIGINT, so that the order of ends can be read.
+SHORT = StopTimes(patient_s=5.0, hurried_s=0.2)
+# Appends its name when it is asked to end, so that the order of ends can be read.
 POLITE = """
 import signal, sys, time
 name, book = sys.argv[1:3]
 def end(*_):
     open(book, "a").write(name + "\\n"); sys.exit(0)
-signal.signal(signal.SIGINT, end)
+signal.signal(signal.SIGTERM, end)
 print("up", flush=True)
 time.sleep(60)
 """
@@ -122,13 +122,13 @@ async def test_a_program_that_does_not_listen_is_killed_and_said_so(tmp_path: Pa
         await supervisor.stop()
         assert not is_alive(pid)
         assert time.monotonic() - started < 2.0, "asked twice, and it still waited"
-        assert log.count("deaf did not end when asked; SIGKILL did.") == 1
+        assert log.count("deaf did not end when asked: killed.") == 1
 
 
 async def test_a_program_that_is_still_importing_ends_without_a_traceback(tmp_path: Path) -> None:
     log = Heard(tmp_path / "logs")
     slow = python("slow", "print('up', flush=True); import time; time.sleep(60)")
-    supervisor = Supervisor([slow], log, restart=QUICK, times=StopTimes(starting_s=30.0))
+    supervisor = Supervisor([slow], log, restart=QUICK, times=SHORT)
     supervisor.start()
     await until(lambda: log.count("up") == 1)
     await supervisor.stop()

@@ -27,12 +27,10 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class StopTimes:
-    """How long each signal may take before the next one."""
+    """How long an ordinary end may take, and how long when a person has asked twice."""
 
-    interrupt_s: float = 6.0
-    terminate_s: float = 3.0
-    starting_s: float = 2.0
-    """Younger processes count as still starting."""
+    patient_s: float = 8.0
+    hurried_s: float = 0.5
 
 
 def _die_with(parent: int) -> Callable[[], None]:
@@ -94,32 +92,28 @@ def signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-async def stop(
-    process: asyncio.subprocess.Process, times: StopTimes, hurry: asyncio.Event, *, is_starting: bool = False
-) -> signal.Signals:
-    """End a process: SIGINT, SIGTERM, then SIGKILL for it and its children. Returns the signal it took.
+async def stop(process: asyncio.subprocess.Process, times: StopTimes, hurry: asyncio.Event) -> bool:
+    """End a process by SIGTERM, else by SIGKILL with its children; True when the first was enough.
 
-    `hurry` set means: a person asked twice; the waits end. One that is still starting gets SIGTERM at once: it
-    listens to neither yet, and Python would answer SIGINT with a traceback of its imports.
+    Not SIGINT: a process that is still importing would answer it with a traceback. `hurry` set means: a person asked
+    twice.
     """
-    steps = [(signal.SIGINT, times.interrupt_s), (signal.SIGTERM, times.terminate_s)]
-    for number, wait_s in steps[is_starting:]:
-        with suppress(ProcessLookupError):
-            process.send_signal(number)
-        if await _ended_within(process, wait_s, hurry):
-            return number
+    with suppress(ProcessLookupError):
+        process.terminate()
+    if await _ended_in_time(process, times, hurry):
+        return True
     signal_group(process.pid, signal.SIGKILL)
     await process.wait()
-    return signal.SIGKILL
+    return False
 
 
-async def _ended_within(process: asyncio.subprocess.Process, wait_s: float, hurry: asyncio.Event) -> bool:
+async def _ended_in_time(process: asyncio.subprocess.Process, times: StopTimes, hurry: asyncio.Event) -> bool:
     ended, hurried = asyncio.ensure_future(process.wait()), asyncio.ensure_future(hurry.wait())
     try:
-        # Asked twice still leaves half a second: a driver that is told to end wants to say so to its motors.
-        await asyncio.wait({ended, hurried}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-        if hurried.done() and not ended.done():
-            await asyncio.wait({ended}, timeout=0.5)
+        await asyncio.wait({ended, hurried}, timeout=times.patient_s, return_when=asyncio.FIRST_COMPLETED)
+        if hurried.done():
+            # Even then a driver wants a moment to let go of its motors.
+            await asyncio.wait({ended}, timeout=times.hurried_s)
         return ended.done()
     finally:
         for future in (ended, hurried):

@@ -22,7 +22,6 @@ class _Kept:
         self.program = program
         self.history = RestartHistory(policy)
         self.process: asyncio.subprocess.Process | None = None
-        self.started_s = 0.0
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self.keeping: asyncio.Task[None] | None = None
 
@@ -67,22 +66,20 @@ class Supervisor:
 
     async def _end(self, kept: _Kept) -> None:
         process = kept.process
-        if process is not None and process.returncode is None:
-            is_starting = time.monotonic() - kept.started_s < self._times.starting_s
-            number = await child.stop(process, self._times, self._hurry, is_starting=is_starting)
-            if number is not signal.SIGINT and not (is_starting and number is signal.SIGTERM):
-                self._log.say(f"{kept.program.name} did not end when asked; {number.name} did.", level="WARN")
+        lives = process is not None and process.returncode is None
+        if process is not None and lives and not await child.stop(process, self._times, self._hurry):
+            self._log.say(f"{kept.program.name} did not end when asked: killed.", level="WARN")
         if kept.keeping is not None:
             await kept.keeping
 
     async def _keep(self, kept: _Kept) -> None:
         name = kept.program.name
         while not self._ending.is_set():
-            kept.started_s = time.monotonic()
+            started_s = time.monotonic()
             code = await self._run_once(kept)
             if self._ending.is_set():
                 return
-            restart = kept.history.after_exit(time.monotonic() - kept.started_s)
+            restart = kept.history.after_exit(time.monotonic() - started_s)
             self._report(kept, f"{name} {describe_exit(code)}", restart)
             await self._pause(restart.delay_s)
 
@@ -97,7 +94,7 @@ class Supervisor:
         reading = asyncio.create_task(child.read_lines(output, lambda raw: self._take(kept, raw)))
         if self._ending.is_set():
             # Asked to end while it was being started: the stop saw no process to end.
-            await child.stop(process, self._times, self._hurry, is_starting=True)
+            await child.stop(process, self._times, self._hurry)
         code = await process.wait()
         # Whatever it left behind would go on holding the pipe, a port or a camera.
         child.signal_group(process.pid, signal.SIGKILL)
