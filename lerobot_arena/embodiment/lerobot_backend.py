@@ -2,6 +2,9 @@
 """Any LeRobot robot by its config: stored calibration, no prompts, torque kept, cameras apart from the bus."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
+from math import inf
 from typing import Any
 
 from lerobot_arena.core.clock import NS, Clock, SystemClock, seconds_between
@@ -65,7 +68,7 @@ class LerobotEmbodiment:
         self._warn_of_torque(outlet)
         if self._ending.is_set():
             return
-        _connect_device(device)
+        _connect_device(device, outlet)
         self._device = device
         self._start_threads(outlet)
 
@@ -85,15 +88,15 @@ class LerobotEmbodiment:
             self._target = None
         if self._device is None:
             return "The robot is not connected; commands are ignored."
-        if self._trouble or self._answered_ns is None:
+        age_s = self._age_s()
+        if silence := self._silence(age_s):
             return (
-                f"Commands are ignored, but the bus does not answer ({self._trouble or 'nothing read yet'}): "
-                "the servos keep what they got last. Cut the power if the arm moves."
+                f"Commands are ignored, and the servos keep what they got last. {silence} "
+                "Cut the power if the arm moves."
             )
-        age_ms = 1e3 * seconds_between(self._answered_ns, self._clock.steady_ns())
         return (
             "Commands are ignored; the servos hold their last goal with torque on "
-            f"(the bus answered {age_ms:.0f} ms ago)."
+            f"(the bus answered {age_s * 1e3:.0f} ms ago)."
         )
 
     def clear_emergency(self) -> None:
@@ -101,18 +104,16 @@ class LerobotEmbodiment:
             self._is_stopped = False
 
     def condition(self) -> Condition:
-        answered_ns = self._answered_ns
-        is_fresh = answered_ns is not None and (
-            seconds_between(answered_ns, self._clock.steady_ns()) < _SILENT_AFTER_S
-        )
-        troubles = [self._trouble, *(f"camera {c.name}: {c.trouble}" for c in self._cameras if c.trouble)]
+        age_s = self._age_s()
+        silence = self._silence(age_s) if self._device is not None else ""
+        troubles = [silence, *(f"camera {c.name}: {c.trouble}" for c in self._cameras if c.trouble)]
         counters = (
             ("bus_reads", str(self._reads)),
             ("bus_writes", str(self._writes)),
             ("bus_errors", str(self._errors)),
             *((f"frames_{camera.name}", str(camera.frames)) for camera in self._cameras),
         )
-        return Condition(is_fresh, "; ".join(filter(None, troubles)), counters)
+        return Condition(age_s < _SILENT_AFTER_S, "; ".join(filter(None, troubles)), counters)
 
     def close(self) -> None:
         """Let go of port and cameras; the servos keep their torque."""
@@ -125,6 +126,19 @@ class LerobotEmbodiment:
             self._bus.join(timeout=3.0)
         for camera in self._cameras:
             camera.join(timeout_s=3.0)
+
+    def _age_s(self) -> float:
+        """Since the last joints were read; infinite before the first."""
+        if self._answered_ns is None:
+            return inf
+        return seconds_between(self._answered_ns, self._clock.steady_ns())
+
+    def _silence(self, age_s: float) -> str:
+        """What is wrong with the bus; empty when it answers."""
+        if self._trouble or age_s < _SILENT_AFTER_S:
+            return self._trouble
+        ago = "yet" if age_s == inf else f"for {age_s:.1f} s"
+        return f"The bus has not answered {ago}; check cable and power."
 
     def _warn_of_torque(self, outlet: Outlet) -> None:
         wait_s = self._params.torque_warning_s
@@ -158,10 +172,7 @@ class LerobotEmbodiment:
             except Exception as error:  # bus errors have no common type; the bus may come back
                 self._report(error, outlet)
                 self._ending.wait(_PAUSE_AFTER_ERROR_S)
-        try:
-            self._device.disconnect()
-        except Exception as error:  # the cable is out: nothing is left to let go
-            outlet.warn(f"Disconnecting failed: {type(error).__name__}: {error}")
+        _try(self._device.disconnect, outlet)
 
     def _next_target(self, due_ns: int) -> FloatArray | None:
         """Wait for a target, a read that is due, or the end."""
@@ -223,22 +234,39 @@ def _check_motors(device: Any) -> None:
             )
 
 
-def _connect_device(device: Any) -> None:
+def _connect_device(device: Any, outlet: Outlet) -> None:
     try:
         device.connect(calibrate=False)
-    except EOFError as error:
-        raise InvalidInput(
+        if device.is_calibrated:
+            return
+        problem: ArenaError = InvalidInput(
+            f"{device.name} {device.id or ''} is not calibrated: run `lerobot-calibrate` first."
+        )
+    except EOFError:
+        problem = InvalidInput(
             f"{device.name} asked for input while connecting: run `lerobot-calibrate` for it first."
-        ) from error
+        )
     except Exception as error:  # as above
-        raise Unavailable(f"{device.name} does not connect: {_one_line(error)}") from error
-    if not device.is_calibrated:
-        raise _with_device_closed(device)
+        problem = Unavailable(f"{device.name} does not connect: {_one_line(error)}")
+    _let_go(device, outlet)
+    raise problem
 
 
-def _with_device_closed(device: Any) -> ArenaError:
-    device.disconnect()
-    return InvalidInput(f"{device.name} {device.id or ''} is not calibrated: run `lerobot-calibrate` first.")
+def _let_go(device: Any, outlet: Outlet) -> None:
+    """Free what a failed connect holds, or the next try finds the port taken. Torque stays as it is."""
+    if device.is_connected:
+        _try(device.disconnect, outlet)
+    for _, part in parts_of(device):
+        bus = getattr(part, "bus", None)
+        if bus is not None and bus.is_connected:
+            _try(partial(bus.disconnect, disable_torque=False), outlet)
+
+
+def _try(disconnect: Callable[[], None], outlet: Outlet) -> None:
+    try:
+        disconnect()
+    except Exception as error:  # the cable is out: nothing is left to let go
+        outlet.warn(f"Disconnecting failed: {_one_line(error)}")
 
 
 def _one_line(error: Exception) -> str:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.core.observation import CameraFrame
-from lerobot_arena.embodiment.protocol import JointReading, Outlet
+from lerobot_arena.embodiment.protocol import Embodiment, JointReading, Outlet
 
 
 def wait_until(what: str, done: Callable[[], Any], timeout_s: float = 20.0) -> Any:
@@ -18,6 +19,21 @@ def wait_until(what: str, done: Callable[[], Any], timeout_s: float = 20.0) -> A
             return result
         time.sleep(0.01)
     raise AssertionError(f"waited {timeout_s} s for: {what}")
+
+
+def connect(embodiment: Embodiment, catch: "Catch") -> None:
+    """Connect as the node does, trying again while the device may yet answer, and wait for the first joints."""
+
+    def try_once() -> bool:
+        try:
+            embodiment.connect(catch.outlet())
+        except Unavailable as error:
+            catch.warnings.append(str(error))
+            return False
+        return True
+
+    wait_until("a connected embodiment", try_once, 60.0)
+    wait_until("a joint reading", lambda: catch.readings, 60.0)
 
 
 class Catch:

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,18 @@ def servos() -> Iterator[ServoBus]:
     bus = ServoBus()
     yield bus
     bus.close()
+
+
+@pytest.fixture
+def patient_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LeRobot waits 0.3 s for a servo's answer instead of 50 ms: ours share a processor with other tests."""
+    from lerobot.motors.feetech import feetech
+
+    def set_packet_timeout(self: Any, packet_length: int) -> None:
+        self.packet_start_time = self.getCurrentTime()
+        self.packet_timeout = self.tx_time_per_byte * (packet_length + 3) + 300
+
+    monkeypatch.setattr(feetech, "patch_setPacketTimeout", set_packet_timeout)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from lerobot_arena.embodiment.params import EmbodimentParams
 from lerobot_arena.embodiment.protocol import Embodiment
 from lerobot_arena.embodiment.table import BACKENDS
 from lerobot_arena.embodiment.topics_backend import TopicsEmbodiment
-from lerobot_arena.testing.bench import Catch, wait_until
+from lerobot_arena.testing.bench import Catch, connect, wait_until
 
 TARGET = [0.3, -0.4, 0.3, 0.4, 0.5, 0.6]
 ELSEWHERE = [-0.3, -0.6, 0.5, 0.2, 0.1, 0.9]
@@ -69,8 +69,7 @@ class Rig:
     has_cameras: bool
 
     def connect(self) -> None:
-        self.embodiment.connect(self.catch.outlet())
-        wait_until("a joint reading", lambda: self.catch.readings)
+        connect(self.embodiment, self.catch)
         wait_until("being connected", lambda: self.embodiment.condition().is_connected)
 
     def drive(self, target: list[float], what: str = "reaching the target") -> None:
@@ -91,6 +90,7 @@ def make_rig(
             small = (CameraSpec("front", 64, 48, 30.0), CameraSpec("wrist", 32, 24, 30.0))
             robot = replace(robot, cameras=small)
         if name == "lerobot":
+            request.getfixturevalue("patient_bus")
             robot, config = request.getfixturevalue("desk")
             params = replace(params, robot_config=str(config))
         embodiment = BACKENDS.load(name)(robot, params, arm)

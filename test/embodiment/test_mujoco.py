@@ -43,12 +43,17 @@ def simulator(catch: Catch, let_go: list[Embodiment]) -> Iterator[MujocoEmbodime
 
 
 def test_time_and_pictures_keep_pace(simulator: MujocoEmbodiment, catch: Catch) -> None:
-    count, frames, begun = len(catch.readings), dict(catch.frame_counts), time.monotonic()
+    """Rates are upper bounds here, for the machine may be busy: neither waits for the other, nothing runs ahead."""
+    wait_until("a frame", lambda: catch.frame_counts.get("front"))
+    count, frames, begun = len(catch.readings), catch.frame_counts["front"], time.monotonic()
     time.sleep(2.0)
     elapsed = time.monotonic() - begun
-    # Wide bounds: this machine may be busy. What matters is that neither waits for the other.
-    assert 60 < (len(catch.readings) - count) / elapsed < 110
-    assert 12 < (catch.frame_counts["front"] - frames.get("front", 0)) / elapsed < 33
+    joint_rate, frame_rate = (
+        (len(catch.readings) - count) / elapsed,
+        (catch.frame_counts["front"] - frames) / elapsed,
+    )
+    assert joint_rate < 110 and frame_rate < 33
+    assert frame_rate > 2 and joint_rate > 1.5 * frame_rate
     assert catch.readings[-1].velocities is not None
     stamps = [reading.sample.stamp_ns for reading in catch.readings]
     assert stamps == sorted(stamps)
@@ -57,10 +62,10 @@ def test_time_and_pictures_keep_pace(simulator: MujocoEmbodiment, catch: Catch) 
 def test_nobody_looking_means_nothing_is_drawn(simulator: MujocoEmbodiment, catch: Catch) -> None:
     wait_until("frames", lambda: catch.frames)
     catch.wanted = False
-    time.sleep(0.2)
     count = sum(catch.frame_counts.values())
-    time.sleep(0.3)
-    assert sum(catch.frame_counts.values()) == count
+    time.sleep(1.0)
+    assert sum(catch.frame_counts.values()) <= count + 2, "at most what each camera was drawing already"
+    count = sum(catch.frame_counts.values())
     catch.wanted = True
     wait_until("frames again", lambda: sum(catch.frame_counts.values()) > count)
 
