@@ -39,7 +39,7 @@ def frame(value: int, size: int = SIZE) -> np.ndarray:
     return np.full((size, size, 3), value, dtype=np.uint8)
 
 
-def wait_for(look: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
+def wait_for(look: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
     """The first true answer of `look`."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -89,7 +89,7 @@ class Rig:
         self.engine.request(ChunkRequest(name, epoch, self._sequence, reset))
         return self._sequence
 
-    def answer(self, sequence: int, timeout_s: float = 10.0) -> ActionChunk:
+    def answer(self, sequence: int, timeout_s: float = 30.0) -> ActionChunk:
         return wait_for(
             lambda: next((c for c in self.chunks if c.request_sequence == sequence), None),
             f"answer to request {sequence}",

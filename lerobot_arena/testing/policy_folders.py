@@ -108,7 +108,7 @@ def write_onnx(folder: Path, **changes: Any) -> Path:
         helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
         helper.make_node("Add", ["observation.state", "mean"], ["shifted"]),
         helper.make_node("Reshape", ["shifted", "as_step"], ["step"]),
-        helper.make_node("Mul", ["step", "ones"], ["action"]),
+        helper.make_node(changes.pop("last_op", "Mul"), ["step", "ones"], ["action"]),
     ]
     constants = [
         helper.make_tensor("as_step", TensorProto.INT64, [3], [1, 1, 6]),

@@ -2,18 +2,20 @@
 """Sessions on real worker processes: what one policy does to itself stays with it."""
 
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from lerobot_arena.testing.inference_rig import Rig, joints, session, wait_for
-from lerobot_arena.testing.policy_folders import JOINTS, write_onnx, write_replay
+from lerobot_arena.testing.inference_rig import Rig, frame, joints, session, wait_for
+from lerobot_arena.testing.policy_folders import JOINTS, SIZE, write_onnx, write_replay
 
 STATE = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
@@ -95,7 +97,7 @@ def test_a_frame_of_another_size_is_refused_with_both_sizes(rig: Rig, tmp_path: 
 def test_a_failure_is_an_error_of_its_session_only_until_a_start(
     make_rig: Callable[..., Rig], tmp_path: Path, faults: dict[str, int], expected: str
 ) -> None:
-    rig = make_rig(infer_timeout_s=0.5)
+    rig = make_rig(infer_timeout_s=2.0 if "hang_at" in faults else 30.0)
     bad = session("bad", write_replay(tmp_path / "bad.json", faults=faults), camera_names=())
     good = session("good", write_replay(tmp_path / "good.json"), camera_names=())
     rig.want(bad, good)
@@ -239,6 +241,49 @@ def test_what_cannot_be_loaded_says_what_to_do_and_disturbs_nobody(rig: Rig, tmp
     assert not rig.status("not_finite").is_loaded
     rig.ready("good")
     assert rig.ask("good", STATE, reset=True).horizon == 5
+
+
+def test_an_answer_that_is_not_finite_never_leaves(rig: Rig, tmp_path: Path) -> None:
+    rig.want(session("one", str(write_onnx(tmp_path / "onnx", last_op="Div", ones=[0.0] * 30))))
+    rig.ready("one")
+    rig.feed("one", STATE)
+    rig.request("one", reset=True)
+    wait_for(lambda: rig.status("one").status == "error", "the error")
+    assert "not finite" in rig.status("one").error_message
+    assert rig.chunks == []
+
+
+def test_one_frame_and_one_joint_message_then_silence_gives_no_answer_for_long(
+    make_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
+    rig = make_rig(stale_s=0.4)
+    rig.want(session("one", str(write_onnx(tmp_path / "onnx"))))
+    rig.ready("one")
+    rig.ask("one", STATE, reset=True)
+    time.sleep(0.5)
+    late = rig.request("one")
+    reason = wait_for(lambda: rig.status("one").miss_reason, "a miss")
+    assert "is stale" in reason
+    assert late not in [chunk.request_sequence for chunk in rig.chunks]
+    rig.ask("one", STATE)
+    assert rig.status("one").miss_reason == "", "it goes on by itself when the input is back"
+
+
+def test_an_arms_frame_from_the_future_is_refused(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
+    arm = session("one", str(write_onnx(tmp_path / "onnx")), arm="arm", is_virtual=False)
+    robot = tmp_path / "robot.yaml"
+    shipped = (resources.files("lerobot_arena") / "robots" / "so101.yaml").read_text()
+    robot.write_text(re.sub(r"width: \d+, height: \d+", f"width: {SIZE}, height: {SIZE}", shipped))
+    rig = make_rig(robot=str(robot))
+    rig.want(arm)
+    rig.ready("one")
+    found = rig.engine.session("one")
+    assert found is not None
+    found.take_joints(joints([0.1] * 6, unit="radians"))
+    ahead = time.time_ns() + 5_000_000_000
+    found.take_frame("front", ahead, time.monotonic_ns(), lambda: frame(7))
+    rig.request("one", reset=True)
+    assert "in the future" in wait_for(lambda: rig.status("one").miss_reason, "a miss")
 
 
 def test_more_sessions_than_allowed_are_refused_by_name(make_rig: Callable[..., Rig], tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_hang_is_killed_within_its_deadline(start: Callable[..., WorkerClient]
     started = time.monotonic()
     with pytest.raises(WorkerLost, match=r"no answer within 0\.3 s while computing"):
         client.infer("s", one_state())
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 10.0
     assert not client.is_alive()
 
 
