@@ -17,7 +17,7 @@ from lerobot_arena.bridge.feed import CycleFeed
 from lerobot_arena.bridge.logs import LogEntry, RingLog
 from lerobot_arena.bridge.params import BridgeParams
 from lerobot_arena.bridge.ports import VERBS, Picture, VerbAnswer
-from lerobot_arena.bridge.server import Serving, open_socket, set_up_logging
+from lerobot_arena.bridge.server import ending_signals, open_socket, serve, set_up_logging
 from lerobot_arena.bridge.services import build_services
 from lerobot_arena.bridge.settings import Settings, settings_from
 from lerobot_arena.core import topics
@@ -244,24 +244,24 @@ async def _until_found(client: Any, patience_s: float) -> None:
 
 async def _serve(node: BridgeNode, settings: Settings, logs: RingLog) -> int:
     """Serve until a signal; 0 unless the ROS side died or refused to start."""
+    loop, ending = asyncio.get_running_loop(), ending_signals()
     listener = open_socket(settings)
     board = Board()
     feed = CycleFeed(node.decode_cycle)
     services = build_services(settings, node, board=board, feed=feed, logs=logs)
-    node.attach(services, asyncio.get_running_loop())
+    node.attach(services, loop)
     if not begin(node):
         return 2
-    serving = Serving(create_app(services), listener)
     deaths: list[str] = []
 
     def on_death(reason: str) -> None:
         deaths.append(reason)
-        serving.end()
+        loop.call_soon_threadsafe(ending.set)
 
     spin = SpinThread(node, on_death)
     try:
         await services.open()
-        await serving.run()
+        await serve(create_app(services), listener, ending)
     finally:
         spin.end()
         node.stop()

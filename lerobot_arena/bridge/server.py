@@ -53,32 +53,32 @@ def set_up_logging(ring: RingLog) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-class Serving:
-    """One app on one socket until `end` is called or SIGINT or SIGTERM comes."""
+def ending_signals() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM from now on."""
+    ending, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ending.set)
+    return ending
 
-    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            ws_per_message_deflate=False,
-            ws_max_size=65536,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-            lifespan="off",
-        )
-        self._server = _Server(config)
-        self._listener = listener
 
-    def end(self) -> None:
-        """Finish what is under way, then return from `run`."""
-        self._server.should_exit = True
-
-    async def run(self) -> None:
-        """Serve."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.end)
-        address = self._listener.getsockname()
-        _log.info("Listening on http://%s:%s, page at /ui, API at /docs", address[0], address[1])
-        await self._server.serve(sockets=[self._listener])
+async def serve(app: FastAPI, listener: socket.socket, ending: asyncio.Event) -> None:
+    """Serve an app on a socket until `ending` is set, then finish what is under way."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        ws_per_message_deflate=False,
+        ws_max_size=65536,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        lifespan="off",
+    )
+    server = _Server(config)
+    address = listener.getsockname()
+    _log.info("Listening on http://%s:%s, page at /ui, API at /docs", address[0], address[1])
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    waiting = asyncio.create_task(ending.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    server.should_exit = True
+    await serving

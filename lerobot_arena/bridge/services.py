@@ -17,6 +17,7 @@ from lerobot_arena.bridge.session_book import SessionBook
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.bridge.store import SessionStore, open_engine
 from lerobot_arena.bridge.verbs import SessionVerbs
+from lerobot_arena.core.errors import Unavailable
 
 
 @dataclass
@@ -57,7 +58,10 @@ def build_services(
     inspect: Inspect | None = None,
 ) -> Services:
     """Wire the parts together. Raises Unavailable when the database cannot be opened."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"The data folder cannot be made: {error}. Set ARENA_DATA_DIR.") from error
     store = SessionStore(open_engine(settings.database))
     book = SessionBook(store, board, link.publish_wanted, max_sessions=settings.max_sessions)
     hub = Hub(settings.data_dir / "hub", endpoint=settings.hf_endpoint, max_bytes=settings.hub_max_bytes)

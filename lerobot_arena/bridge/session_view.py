@@ -82,14 +82,11 @@ def estop_reason(guard: GuardState | None, embodiment: EmbodimentStatus | None, 
     if guard is not None and (guard.estop_latched or guard.state == EMERGENCY):
         detail = guard.message
     elif embodiment is not None and embodiment.is_stopped:
-        detail = embodiment.message or "The embodiment has stopped."
+        detail = embodiment.message
     else:
         return None
-    return (
-        f"The e-stop (emergency stop) of arm {arm!r} is latched"
-        + (f": {detail}" if detail else ".")
-        + " Reset it (POST /api/control/reset), then start again."
-    )
+    remedy = "" if "reset" in detail.lower() else " Reset it (POST /api/control/reset), then start again."
+    return f"The e-stop (emergency stop) of arm {arm!r} is latched{f': {detail}' if detail else '.'}{remedy}"
 
 
 def _waiting_for(facts: SessionFacts) -> str | None:

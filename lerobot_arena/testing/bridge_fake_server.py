@@ -12,7 +12,7 @@ from lerobot_arena.bridge.app import create_app
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.feed import CycleFeed
 from lerobot_arena.bridge.logs import RingLog
-from lerobot_arena.bridge.server import Serving, open_socket, set_up_logging
+from lerobot_arena.bridge.server import ending_signals, open_socket, serve, set_up_logging
 from lerobot_arena.bridge.services import Services, build_services
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.core.clock import Clock, SystemClock
@@ -37,15 +37,16 @@ async def fake_services(
         await services.close()
 
 
-async def serve(fake: FakeArms, settings: Settings, *, frames_hz: float = 15.0) -> None:
+async def serve_fake(fake: FakeArms, settings: Settings, *, frames_hz: float = 15.0) -> None:
     """Serve until SIGINT or SIGTERM."""
+    ending = ending_signals()
     logs = RingLog()
     set_up_logging(logs)
     listener = open_socket(settings)
     async with fake_services(fake, settings, logs=logs) as services:
         living = asyncio.create_task(fake.live(frames_hz=frames_hz))
         try:
-            await Serving(create_app(services), listener).run()
+            await serve(create_app(services), listener, ending)
         finally:
             living.cancel()
 
@@ -58,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(bridge_port=options.port, data_dir=Path(folder))
-        asyncio.run(serve(FakeArms(tuple(options.arms)), settings))
+        asyncio.run(serve_fake(FakeArms(tuple(options.arms)), settings))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from lerobot_arena.bridge.feed import REPLAY
 from lerobot_arena.bridge.outbox import MAX_EVENTS, Outbox
-from lerobot_arena.bridge.server import Serving, open_socket
+from lerobot_arena.bridge.server import open_socket, serve
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.testing.bridge_fake_link import FakeArms, moving_picture
 from lerobot_arena.testing.bridge_rig import Rig, open_rig, until
@@ -36,12 +36,12 @@ async def _listening(rig: Rig) -> AsyncIterator[int]:
     listener = open_socket(rig.services.settings)
     # Small kernel buffers, so that a client that does not read is felt soon.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
-    serving = Serving(rig.app, listener)
-    running = asyncio.create_task(serving.run())
+    ending = asyncio.Event()
+    running = asyncio.create_task(serve(rig.app, listener, ending))
     try:
         yield int(listener.getsockname()[1])
     finally:
-        serving.end()
+        ending.set()
         await asyncio.wait_for(running, 10)
 
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from lerobot_arena.bridge.app import create_app
-from lerobot_arena.bridge.server import Serving, open_socket
+from lerobot_arena.bridge.server import open_socket, serve
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.cli.demo.drive import DemoClient
 from lerobot_arena.cli.demo.figures import figures
@@ -48,15 +48,16 @@ async def arena(tmp_path: Path) -> AsyncIterator[Arena]:
     fake = FakeArms()
     async with fake_services(fake, settings) as services:
         listener = open_socket(settings)
-        serving = Serving(create_app(services), listener)
-        tasks = [asyncio.create_task(serving.run()), asyncio.create_task(fake.live())]
+        ending = asyncio.Event()
+        serving = serve(create_app(services), listener, ending)
+        tasks = [asyncio.create_task(serving), asyncio.create_task(fake.live())]
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         told: list[str] = []
         client = DemoClient(url, "arm", told.append)
         async with httpx.AsyncClient(base_url=url) as http:
             yield Arena(fake, client, http, told)
         await client.close()
-        serving.end()
+        ending.set()
         tasks[1].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
