@@ -20,17 +20,6 @@ import pytest
 GUARD = "lerobot_arena.guard.node"
 
 
-def wait_for(what: str, done: Callable[[], Any], timeout_s: float) -> Any:
-    """Poll `done` until it is true; fails naming `what`."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.HTTPError):
-            if result := done():
-                return result
-        time.sleep(0.05)
-    pytest.fail(f"waited {timeout_s} s for: {what}")
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -74,8 +63,20 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        wait_for("the bridge to answer", lambda: self.rest.get("/health").status_code == 200, 60)
-        wait_for("the arm to be known", lambda: self.arm() is not None, 60)
+        self.wait_for("the bridge to answer", lambda: self.rest.get("/health").status_code == 200, 60)
+        self.wait_for("the arm to be known", lambda: self.arm() is not None, 60)
+
+    def wait_for(self, what: str, done: Callable[[], Any], timeout_s: float) -> Any:
+        """Poll `done` until it is true; fails naming `what`, with the session's status and the log."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if result := done():
+                    return result
+            time.sleep(0.05)
+        with contextlib.suppress(httpx.HTTPError, ValueError):
+            print(self.status())
+        pytest.fail(f"waited {timeout_s} s for: {what}\n{self.tail()}")
 
     def arm(self) -> dict[str, Any] | None:
         arms = self.rest.get("/api/arms").json()
@@ -203,6 +204,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory, module_ros_domain: int) -> I
 @pytest.fixture(scope="module")
 def probe(stack: Stack) -> Iterator[Probe]:
     made = Probe(stack.domain)
-    wait_for("joint states on the probe", lambda: made.joints, 30)
+    stack.wait_for("joint states on the probe", lambda: made.joints, 30)
     yield made
     made.close()
