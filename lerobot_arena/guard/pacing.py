@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lerobot_arena.core.clock import NS
 
 # Another Python thread may hold the interpreter this long before the control thread gets it.
-_SWITCH_INTERVAL_S = 0.0005
+_SWITCH_INTERVAL_S = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
