@@ -122,6 +122,9 @@ def test_a_failure_is_started_again_after_a_while_and_counted() -> None:
     world.looks(20)
     assert world.verbs == [Step.START, Step.START]
     assert world.loop.interruptions == 1
+    world.seen = replace(world.seen, is_over=True)
+    world.looks(6)
+    assert (world.loop.episodes, world.loop.successes) == (1, 0), "what a failure spoiled counts"
 
 
 def test_a_restarted_simulator_counts_from_one_again_and_the_demo_goes_on() -> None:

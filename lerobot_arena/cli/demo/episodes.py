@@ -49,7 +49,7 @@ class EpisodeLoop:
         self._retry_after_s = retry_after_s
         self._retry_at_s: float | None = None
         self._is_ours = True  # whatever is not running is so by our own doing
-        self._was_interrupted = False
+        self._is_a_persons = False
         self._left_episode: int | None = None
 
     def next(self, seen: Seen, now_s: float) -> Step:
@@ -73,21 +73,20 @@ class EpisodeLoop:
             self._is_ours = True
         elif step is Step.RESET_SCENE:
             self._left_episode = seen.episode
-            self._was_interrupted = False
+            self._is_a_persons = False
 
     def _while_running(self, seen: Seen, is_over: bool) -> Step:
         self._is_ours, self._retry_at_s, self.waiting_for = False, None, ""
         if not is_over:
             return Step.WAIT
-        if not self._was_interrupted:
+        if not self._is_a_persons:  # an episode somebody interrupted is nobody's result; a failure is ours
             self.episodes += 1
             self.successes += seen.is_success
-        self._was_interrupted = False
+        self._is_a_persons = False
         return Step.STOP
 
     def _after_an_interruption(self, seen: Seen, now_s: float) -> Step:
         """Stopped, but not by us: a failure says why, a person does not."""
-        self._was_interrupted = True
         is_failure = seen.status in {ERROR, READY} or (seen.message and not _BY_A_PERSON.search(seen.message))
         if not is_failure:
             return self._wait(
@@ -105,5 +104,5 @@ class EpisodeLoop:
 
     def _wait(self, reason: str) -> Step:
         self.waiting_for = reason
-        self._is_ours, self._was_interrupted = False, True
+        self._is_ours, self._is_a_persons = False, True
         return Step.WAIT
