@@ -40,7 +40,7 @@ def collect(robot_name: str, episodes: int, *, seed: int, workers: int) -> Itera
     with context.Pool(workers, _ask, (robot,)) as pool:
         # imap would run through all the seeds at once: take as many as are still missing, again and again.
         while found < episodes:
-            batch = [next(seeds) for _ in range(min(episodes - found, 4 * workers))]
+            batch = [next(seeds) for _ in range(min(episodes - found, 16 * workers))]
             for demonstration in pool.imap(_record, batch):
                 if demonstration is not None:
                     found += 1

@@ -46,10 +46,19 @@ class Frames:
 
 def write_dataset(demonstrations: Iterable[Demonstration], root: Path, robot: RobotSpec) -> Any:
     """Write a new LeRobotDataset under `root`, images as PNG. `root` must not exist yet. Returns it."""
+    from datasets import disable_progress_bars
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
+    disable_progress_bars()  # one for every episode, across our own
+    # Naming a decoder that nobody uses spares LeRobot its search for another, which fails in a hundred lines.
     dataset = LeRobotDataset.create(
-        REPO_ID, FPS, features(robot), root=root, robot_type=robot.name, use_videos=False
+        REPO_ID,
+        FPS,
+        features(robot),
+        root=root,
+        robot_type=robot.name,
+        use_videos=False,
+        video_backend="pyav",
     )
     for demonstration in demonstrations:
         for image, state, action in zip(
@@ -77,7 +86,7 @@ def read_frames(root: Path) -> Frames:
     """Load a dataset written by `write_dataset` into memory (37 kB a frame)."""
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    dataset = LeRobotDataset(REPO_ID, root=root)
+    dataset = LeRobotDataset(REPO_ID, root=root, video_backend="pyav")
     table = dataset.hf_dataset.with_format(None)
     images = np.stack([np.asarray(image.convert("RGB")) for image in table[IMAGE]])
     episodes = np.array(table["episode_index"])

@@ -24,7 +24,7 @@ EXECUTE_STEPS = 15
 class TrainRules:
     """How to train. The learning rate falls along a cosine over `steps`, or over `minutes` if those end first."""
 
-    steps: int = 2400
+    steps: int = 2000
     minutes: float = 12.0
     batch_size: int = 32
     learning_rate: float = 3e-4
