@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated world: same seed, same world; time is kept; bad targets are refused; cameras see what is there."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -151,6 +155,28 @@ def test_the_cameras_see_cube_and_tray_and_only_the_snapshot_matters(robot, scen
             renderer.render(scene.snapshot(), "side")
         with pytest.raises(ValueError, match="snapshot of this model"):
             renderer.render(scene.snapshot()[:-1], "front")
+
+
+@pytest.mark.parametrize("backend", ["disable", "nonsense"])
+def test_without_opengl_it_says_what_to_install(backend):
+    script = (
+        "from lerobot_arena.core.errors import Unavailable\n"
+        "from lerobot_arena.core.robot import load_robot\n"
+        "from lerobot_arena.embodiment.simulation.render import Renderer\n"
+        "from lerobot_arena.embodiment.simulation.scene import Scene\n"
+        "try:\n"
+        "    robot = load_robot('so101')\n"
+        "    Renderer(Scene(robot).model, robot.cameras)\n"
+        "except Unavailable as error:\n"
+        "    print(error)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"MUJOCO_GL": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert "libegl1 libgl1-mesa-dri" in result.stdout, result.stderr
 
 
 def test_a_camera_that_the_model_lacks_is_refused(model):

@@ -2,6 +2,8 @@
 """The one place that imports MuJoCo, because its OpenGL backend is fixed by the environment at import."""
 
 import ctypes
+import importlib
+import importlib.util
 import os
 from typing import Any
 
@@ -31,12 +33,13 @@ def gl_backend() -> str:
 
 
 def mujoco() -> Any:
-    """The mujoco module, imported with a headless OpenGL backend. Raises Unavailable when it is not installed."""
-    os.environ["MUJOCO_GL"] = gl_backend()
-    try:
-        import mujoco as module
-    except ImportError as error:
+    """The mujoco module, imported with a headless OpenGL backend. Raises Unavailable, saying what to install."""
+    if importlib.util.find_spec("mujoco") is None:
         raise Unavailable(
-            f"The simulator cannot start ({error}). Install it with `pip install 'lerobot_arena[sim]'`."
-        ) from error
-    return module
+            "The simulator needs MuJoCo, which is not installed: `pip install 'lerobot_arena[sim]'`."
+        )
+    os.environ["MUJOCO_GL"] = backend = gl_backend()
+    try:
+        return importlib.import_module("mujoco")
+    except Exception as error:  # a missing library fails as ImportError, AttributeError or RuntimeError
+        raise Unavailable(f"MuJoCo cannot start with MUJOCO_GL={backend} ({error}). {GL_REMEDY}") from error

@@ -31,7 +31,7 @@ from lerobot_arena.platform.training.evaluate import (
     Success,
     count,
 )
-from lerobot_arena.platform.training.train import TrainRules, train_act
+from lerobot_arena.platform.training.train import TrainReport, TrainRules, train_act
 
 ROBOT = "so101"
 # Of the dataset, at random: two thirds calibrate int8, one third compares it.
@@ -91,14 +91,12 @@ def train_demo(
     options = f"--episodes {episodes} --minutes {minutes:g} --steps {steps} --seed {seed} --workers {workers}"
     training = {
         "command": f"arena train-demo OUT {options}",
+        "task": TASK_TEXT,
         "seed": seed,
         "episodes": episodes,
         "frames": len(frames.states),
         "rules": asdict(rules),
-        "steps": trained.steps,
-        "seconds": round(trained.seconds),
-        "loss": round(trained.loss, 5),
-        "task": TASK_TEXT,
+        **_rounded(trained),
     }
     shares.tell("export", 0.0, "exporting")
     with redirect_stdout(StringIO()):  # LeRobot prints what it loads, into what a caller may want to parse
@@ -112,6 +110,10 @@ def train_demo(
     write_success(out / "model", success)
     report(f"policy: {success['policy']}", 1.0)
     return DemoReport(out / "model", success, time.monotonic() - started)
+
+
+def _rounded(trained: TrainReport) -> dict[str, Any]:
+    return {"steps": trained.steps, "seconds": round(trained.seconds), "loss": round(trained.loss, 5)}
 
 
 class _Shares:
