@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,32 +26,35 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def demo(*arguments: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "lerobot_arena.cli.app",
-        "demo",
-        "--headless",
-        "--json",
-        "--port",
-        str(free_port()),
-    ]
-    return subprocess.Popen(
-        [*command, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ},
-    )
+@pytest.fixture
+def demo(ros_domain: int, data_dir: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `arena demo` with its own domain, port and data; whatever is left is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "lerobot_arena.cli.app", "demo", "--headless", "--json"]
+        process = subprocess.Popen(
+            [*command, "--port", str(free_port()), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
-@pytest.mark.timeout(240)
-def test_a_headless_demo_works_and_reports_itself(ros_domain: int, data_dir: Path) -> None:
+@pytest.mark.timeout(300)
+def test_a_headless_demo_works_and_reports_itself(demo: Callable[..., subprocess.Popen[str]]) -> None:
     started = time.monotonic()
     process = demo("--seconds", str(SECONDS), "--seed", "5")
-    out, log = process.communicate(timeout=200)
+    out, log = process.communicate(timeout=250)
     assert process.returncode == 0, log[-4000:]
     report: dict[str, Any] = json.loads(out.splitlines()[-1])
     assert report.keys() >= {
@@ -69,18 +73,20 @@ def test_a_headless_demo_works_and_reports_itself(ros_domain: int, data_dir: Pat
     assert report["errors"] == 0 and report["interruptions"] == 0, log[-4000:]
 
 
-@pytest.mark.timeout(120)
-def test_ctrl_c_ends_it_in_order_and_leaves_nothing(ros_domain: int, data_dir: Path) -> None:
+@pytest.mark.timeout(300)
+def test_ctrl_c_ends_it_in_order_and_leaves_nothing(
+    demo: Callable[..., subprocess.Popen[str]], data_dir: Path
+) -> None:
     process = demo()
     log = data_dir / "logs" / "arena.log"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not (log.is_file() and "page:" in log.read_text()):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.2)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 5
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=45)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err[-4000:]
     assert json.loads(out.splitlines()[-1])["episodes"] >= 0, "the figures come in every case"
     assert "did not end when asked" not in err
