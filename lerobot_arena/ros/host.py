@@ -51,7 +51,9 @@ class ArenaNode(LifecycleNode):
     def tear_down(self) -> None:
         """Free everything."""
 
-    def _step(self, step: Callable[[], None], undo: Callable[[], None] | None = None) -> TransitionCallbackReturn:
+    def _step(
+        self, step: Callable[[], None], undo: Callable[[], None] | None = None
+    ) -> TransitionCallbackReturn:
         try:
             step()
         except ArenaError as error:
