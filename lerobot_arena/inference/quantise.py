@@ -37,12 +37,41 @@ def quantise(source: Path, target: Path, manifest: PolicyManifest, inputs: Seque
         def get_next(self) -> dict[str, Any] | None:
             return next(self._feeds, None)
 
-    # Its remarks (biases shared by Identity nodes, optional preprocessing) go to the root logger.
+    plain = target.with_name(f"{target.stem}-plain.onnx")
+    _give_own_constants(source, plain)
+    # Its remarks (optional preprocessing) go to the root logger.
     logging.disable(logging.WARNING)
     try:
-        _run(quantize_static, source, target, Reader(), QuantFormat, QuantType)
+        _run(quantize_static, plain, target, Reader(), QuantFormat, QuantType)
     finally:
         logging.disable(logging.NOTSET)
+        plain.unlink()
+
+
+def _give_own_constants(source: Path, target: Path) -> None:
+    """Write `source` with a copy of a constant for each user of it.
+
+    The exporter keeps equal constants once and hands them on through Identity nodes. A convolution whose bias comes
+    that way is not quantised, though nothing says so: after folding untrained batch norms, that is nearly all of them.
+    """
+    import onnx
+
+    model = onnx.load(str(source))
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in constants:
+            copy = onnx.TensorProto()
+            copy.CopyFrom(constants[node.input[0]])
+            copy.name = node.output[0]
+            graph.initializer.append(copy)
+            constants[copy.name] = copy
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+    onnx.save(model, str(target))
 
 
 def _run(quantize_static: Any, source: Path, target: Path, reader: Any, formats: Any, types: Any) -> None:
