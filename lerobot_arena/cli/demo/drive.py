@@ -19,6 +19,8 @@ from lerobot_arena.core.errors import ArenaError, Conflict, Unavailable
 SESSION = "demo"
 _LOOK_EVERY_S = 0.2
 _EVENTS_HZ = 5
+# For its command timeout after the last command the simulator counts as driven and refuses a new scene.
+_DRIVEN_FOR_S = 0.3
 
 
 class DemoClient:
@@ -88,6 +90,8 @@ class DemoClient:
         self._announce(step, seen)
         await self._verb(step)
         self.loop.answered(step, seen)
+        if step is Step.STOP:
+            await asyncio.sleep(_DRIVEN_FOR_S)
 
     def _announce(self, step: Step, seen: Seen) -> None:
         loop = self.loop
