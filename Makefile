@@ -40,7 +40,11 @@ demo: setup ## A simulated arm does its task; the page is on http://127.0.0.1:80
 	@$(BIN)/arena demo $(ARGS)
 
 test: setup-test ## All tests (PYTEST_ARGS="-k guard" …)
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore test/e2e $(PYTEST_ARGS)
+ifeq ($(PYTEST_ARGS),)
+	@echo "Whole stacks in real time, one after the other:"
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest test/e2e
+endif
 
 check: setup-test ## Lint, format and types
 	@$(BIN)/ruff check .
