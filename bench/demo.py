@@ -6,17 +6,20 @@ same policy, the scripted expert, the policy with its camera covered, and a trai
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from report import show
 
 import lerobot_arena
-from lerobot_arena.platform.training.demo import FIRST_UNSEEN_SEED, evaluate
+from lerobot_arena.platform.training.collect import collect
+from lerobot_arena.platform.training.demo import FIRST_UNSEEN_SEED, ROBOT, evaluate
 from lerobot_arena.platform.training.evaluate import Success
 
 MODEL = Path(lerobot_arena.__file__).parent / "models/demo"
@@ -35,8 +38,6 @@ def whole_stack(episodes: int, port: int) -> dict[str, object]:
 
 
 def _environment(data_dir: str) -> dict[str, str]:
-    import os
-
     return {**os.environ, "ARENA_DATA_DIR": data_dir}
 
 
@@ -49,7 +50,8 @@ def main(
     """Measure the demo policy."""
     figures = whole_stack(episodes, port)
     results = {"policy, whole stack": Success(int(str(figures["successes"])), int(str(figures["episodes"])))}
-    recording = json.loads((MODEL / "training_episode.json").read_text())["actions"]
+    first = next(iter(collect(ROBOT, 1, seed=0, workers=1)))
+    recording = first.actions.astype(np.float64)
     for driver in ("policy", "expert", "covered", "replay"):
         results[f"{driver}, emulated loop"] = evaluate(
             driver, MODEL, controls, workers=2, recording=recording
