@@ -27,6 +27,7 @@ from lerobot_arena.ros import convert, qos
 
 SO101 = load_robot("so101")
 _SIZE = (480, 640, 3)
+REPEAT_S = 2.0
 
 
 def replay_file(folder: Path, *, delay_ms: float, cameras: Sequence[str] = ()) -> str:
@@ -170,6 +171,10 @@ class Stage:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.05)
+            for actor in self.actors:
+                # A request that found no observation gets no answer; the guard asks again, and so do we.
+                if time.perf_counter() - actor.asked_s > REPEAT_S:
+                    actor.ask()
         for actor in self.actors:
             actor.is_closed_loop = False
 
