@@ -119,7 +119,7 @@ BUILD_TOOLS = ["setuptools>=68,<80", "wheel", "catkin_pkg", "empy<4", "cmake>=3.
 EXTRAS: dict[str, list[str]] = {
     "ros": [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_RUN_TIME_WHEELS],
     "ros-build": BUILD_TOOLS + [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_BUILD_WHEELS],
-    "sim": ["mujoco==3.14.0", "so101-nexus==0.10.0", "fast-simplification", "trimesh"],
+    "sim": ["mujoco==3.14.0", "so101-nexus==0.10.0"],
     "lerobot": ["lerobot[dataset,training,feetech,dynamixel]==0.6.1", "onnx"],
     "test": [
         "pytest>=7.4",

@@ -144,7 +144,8 @@ def _chosen(table: tuple[ProcessSpec, ...], names: str) -> list[ProcessSpec]:
 
 def _process(spec: ProcessSpec, options: BringupOptions) -> ExecuteProcess:
     """A row of the table as `ros2 run` would start it; where pip installed the package, as a module."""
-    shared = {"name": spec.name, "output": "screen", "respawn": True, "respawn_delay": 1.0}
+    shared = {"name": spec.name, "output": "screen", "respawn": not spec.no_restart_because}
+    shared["respawn_delay"] = 1.0
     program = _installed_program(spec.executable)
     command = [program, *spec.ros_arguments(options)] if program else spec.command(options)
     return ExecuteProcess(cmd=command, **shared)

@@ -24,6 +24,11 @@ DEFAULT_PORT = 8001
 PORT_VARIABLE = "ARENA_BRIDGE_PORT"
 DATA_VARIABLE = "ARENA_DATA_DIR"
 
+# LeRobot configures the motors whenever it connects, and nobody may be holding the arm when a process comes back.
+_TORQUE_IS_CUT = {
+    "lerobot": "connecting cuts the torque for a moment. Support the arm, then start everything again."
+}
+
 Value = str | int | float | bool | tuple[str, ...]
 
 
@@ -58,13 +63,17 @@ class BringupOptions:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One process. Higher ranks are stopped first, so that nothing commands an arm whose driver has gone."""
+    """One process. Higher ranks are stopped first, so that nothing commands an arm whose driver has gone.
+
+    It is started again when it ends, unless `no_restart_because` says why not.
+    """
 
     name: str
     area: str
     rank: int
     namespace: str
     params: Mapping[str, Value] = field(default_factory=dict)
+    no_restart_because: str = ""
 
     @property
     def module(self) -> str:
@@ -107,7 +116,9 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
     if options.policy_roots:
         bridge["policy_roots"] = options.policy_roots
     return (
-        ProcessSpec("embodiment", "embodiment", 0, options.arm, driver),
+        ProcessSpec(
+            "embodiment", "embodiment", 0, options.arm, driver, _TORQUE_IS_CUT.get(options.backend, "")
+        ),
         ProcessSpec("guard", "guard", 1, options.arm, robot),
         ProcessSpec("guard_rooms", "guard", 1, "virtual", {**robot, "virtual": True}),
         ProcessSpec("inference", "inference", 2, "arena", robot),

@@ -98,7 +98,8 @@ def _program(spec: ProcessSpec, options: BringupOptions, environment: Mapping[st
     }
     # rcl's own log files are never rotated, and ours has every line.
     command = [*spec.command(options), "--disable-external-lib-logs"]
-    return Program(spec.name, command, {**environment, **log_environment}, spec.rank)
+    variables = {**environment, **log_environment}
+    return Program(spec.name, command, variables, spec.rank, spec.no_restart_because)
 
 
 async def _supervise(

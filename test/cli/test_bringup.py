@@ -52,6 +52,17 @@ def test_names_are_unique_and_the_driver_of_the_arm_is_stopped_last() -> None:
     assert order[0] == "bridge" and order[1] == "inference" and order[-1] == "embodiment"
 
 
+def test_a_real_arms_driver_is_not_started_again_unasked() -> None:
+    """LeRobot cuts the torque while it connects: somebody has to hold the arm."""
+    without = {
+        backend: [
+            spec.name for spec in process_table(BringupOptions(backend=backend)) if spec.no_restart_because
+        ]
+        for backend in BACKENDS
+    }
+    assert without == {"mujoco": [], "lerobot": ["embodiment"], "topics": []}
+
+
 def test_choices_are_those_of_the_areas() -> None:
     from lerobot_arena.embodiment.params import EmbodimentParams
     from lerobot_arena.ros import dds

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,14 @@ async def test_a_killed_program_comes_back_and_the_log_says_why(tmp_path: Path) 
         os.kill(supervisor.pids()["guard"], signal.SIGKILL)
         await until(lambda: log.count("up") == 2)
         assert log.count("guard was killed by SIGKILL; starting it again") == 1
+
+
+async def test_a_program_that_must_not_come_back_stays_away_and_says_why(tmp_path: Path) -> None:
+    driver = replace(python("driver", "raise SystemExit(3)"), no_restart_because="support the arm first")
+    async with supervised(tmp_path, driver) as (supervisor, heard):
+        await until(lambda: heard.count("support the arm first") == 1)
+        await asyncio.sleep(5 * QUICK.first_delay_s)  # a restart would come within one
+        assert not supervisor.pids() and heard.count("starting it again") == 0
 
 
 async def test_programs_are_stopped_from_the_highest_rank_down(tmp_path: Path) -> None:

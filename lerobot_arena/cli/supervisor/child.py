@@ -17,12 +17,13 @@ _LONGEST_LINE = 8192
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to keep running. Higher ranks are stopped first."""
+    """What to keep running. Higher ranks are stopped first. `no_restart_because` is why it is not started again."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     rank: int = 0
+    no_restart_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)

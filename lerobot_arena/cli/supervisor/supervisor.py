@@ -79,6 +79,10 @@ class Supervisor:
             code = await self._run_once(kept)
             if self._ending.is_set():
                 return
+            if because := kept.program.no_restart_because:
+                message = f"{name} {describe_exit(code)} and is not started again: {because}"
+                self._log.say(message, level="ERROR")
+                return
             restart = kept.history.after_exit(time.monotonic() - started_s)
             self._report(kept, f"{name} {describe_exit(code)}", restart)
             await self._pause(restart.delay_s)
