@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.hardware import Score
 from lerobot_arena.core.observation import FloatArray
 
 MAX_HORIZON = 1000
@@ -32,6 +33,7 @@ class ActionChunk:
     observation_age_s: float = 0.0
     execute_steps: int = 0
     skew_s: float = 0.0
+    scores: tuple[Score, ...] = ()
     stage_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property

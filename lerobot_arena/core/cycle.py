@@ -3,6 +3,8 @@
 
 from dataclasses import dataclass
 
+from lerobot_arena.core.reaction import ENFORCE
+from lerobot_arena.core.risk import RiskLevel
 from lerobot_arena.core.stats import StageStat
 from lerobot_arena.core.verdict import Decision, Outcome, Verdict
 
@@ -19,9 +21,16 @@ class CycleRecord:
     unit: str
     joint_names: tuple[str, ...]
     late: bool = False
+    risk: RiskLevel = RiskLevel.NORMAL
+    steady_ns: int = 0
     epoch: int = 0
     session_id: str = ""
     reason: str = ""
+    reaction: str = ""
+    enforcement: str = ENFORCE
+    task: str = ""
+    active_boundaries: tuple[str, ...] = ()
+    config_version: int = 0
     measured: tuple[float, ...] = ()
     proposed: tuple[float, ...] = ()
     executed: tuple[float, ...] = ()
@@ -52,3 +61,15 @@ class ChunkRequest:
     epoch: int
     sequence: int
     reset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContextEvent:
+    """A reaction began, ended, gave way to a stronger one, or grew into one (msg/ContextEvent)."""
+
+    stamp_ns: int
+    cycle_id: int
+    kind: str
+    reaction: str
+    severity: int
+    reason: str

@@ -6,6 +6,7 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
 from math import isfinite
 from typing import Any
 
@@ -20,6 +21,12 @@ class ParamInfo:
     lowest: float | None = None
     highest: float | None = None
     choices: tuple[str, ...] = ()
+    length: int = 0
+    is_per_joint: bool = False
+    tighter: str = ""
+
+
+LOWER, HIGHER = "lower", "higher"
 
 
 def param(
@@ -32,6 +39,26 @@ def param(
 ) -> Any:
     """A dataclass field that is a parameter. Lists are given as tuples of str."""
     return field(default=default, metadata={"param": ParamInfo(text, lowest, highest, choices)})
+
+
+def bound(
+    default: Any,
+    text: str,
+    *,
+    tighter: str = "",
+    lowest: float | None = None,
+    highest: float | None = None,
+    choices: tuple[str, ...] = (),
+    length: int = 0,
+    is_per_joint: bool = False,
+) -> Any:
+    """A parameter of a guard check; a tuple default makes it a list of numbers, empty when not given.
+
+    `tighter` says which direction allows less motion, LOWER or HIGHER; a change of a parameter without it counts as
+    loosening. A list has `length` numbers, or one per joint.
+    """
+    info = ParamInfo(text, lowest, highest, choices, length, is_per_joint, tighter)
+    return field(default=default, metadata={"param": info})
 
 
 def param_infos(params_type: type) -> dict[str, tuple[Any, ParamInfo]]:
@@ -52,6 +79,8 @@ def _checked(name: str, value: Any, default: Any, info: ParamInfo) -> Any:
         value = float(value) if good else value
     elif isinstance(default, int):
         good = isinstance(value, int) and not isinstance(value, bool)
+    elif isinstance(default, tuple) and (info.length or info.is_per_joint):
+        return _checked_numbers(name, value, info)
     elif isinstance(default, tuple):
         good = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
         value = tuple(value) if good else value
@@ -59,20 +88,38 @@ def _checked(name: str, value: Any, default: Any, info: ParamInfo) -> Any:
         good = isinstance(value, str)
     if not good:
         raise InvalidInput(f"Parameter {name} must be a {type(default).__name__}, got {value!r}.")
-    if info.lowest is not None and value < info.lowest or info.highest is not None and value > info.highest:
-        raise InvalidInput(
-            f"Parameter {name} is {value}; it must lie between {info.lowest} and {info.highest}."
-        )
+    _check_range(name, value, info)
     if info.choices and value not in info.choices:
         raise InvalidInput(f"Parameter {name} is {value!r}; choose one of {', '.join(info.choices)}.")
     return value
 
 
+def _check_range(name: str, value: Any, info: ParamInfo) -> None:
+    if info.lowest is not None and value < info.lowest or info.highest is not None and value > info.highest:
+        raise InvalidInput(
+            f"Parameter {name} is {value}; it must lie between {info.lowest} and {info.highest}."
+        )
+
+
+def _checked_numbers(name: str, value: Any, info: ParamInfo) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or any(
+        isinstance(item, bool) or not isinstance(item, int | float) or not isfinite(item) for item in value
+    ):
+        raise InvalidInput(f"Parameter {name} must be a list of finite numbers, got {value!r}.")
+    if info.length and len(value) not in {0, info.length}:
+        raise InvalidInput(f"Parameter {name} has {len(value)} numbers; it needs {info.length}.")
+    for item in value:
+        _check_range(name, item, info)
+    return tuple(map(float, value))
+
+
 def params_from_mapping[P](params_type: type[P], values: Mapping[str, Any]) -> P:
     """Build the dataclass from a mapping. Raises InvalidInput on an unknown key, wrong type or bound."""
     infos = param_infos(params_type)
-    if unknown := set(values) - set(infos):
-        raise InvalidInput(f"Unknown parameter {sorted(unknown)[0]!r}. Known: {', '.join(infos)}.")
+    if unknown := sorted(set(values) - set(infos)):
+        near = get_close_matches(str(unknown[0]), infos, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InvalidInput(f"Unknown parameter {unknown[0]!r}.{hint} Known: {', '.join(infos) or 'none'}.")
     return params_type(**{
         name: _checked(name, values.get(name, default), default, info) for name, (default, info) in infos.items()
     })  # fmt: skip

@@ -6,6 +6,9 @@ Field for field the messages of the same name in msg/, which document each field
 
 from dataclasses import dataclass
 
+from lerobot_arena.core.guard_config import RunWanted
+from lerobot_arena.core.reaction import ENFORCE
+from lerobot_arena.core.risk import RiskLevel
 from lerobot_arena.core.stats import StageStat
 
 INITIALIZING, READY, RUNNING, STOPPED, TIMEOUT, ERROR = (
@@ -47,6 +50,11 @@ class SessionsWanted:
 
     generation: int = 0
     sessions: tuple[SessionWanted, ...] = ()
+    runs: tuple[RunWanted, ...] = ()
+
+    def run_of(self, arm: str) -> RunWanted:
+        """How the next start of `arm` is meant."""
+        return next((run for run in self.runs if run.arm == arm), RunWanted(arm))
 
     def for_arm(self, arm: str) -> SessionWanted | None:
         """The session a start of `arm` means: the selected one, else the only one, else none."""
@@ -110,6 +118,15 @@ class GuardState:
     wanted_generation: int = 0
     state: str = IDLE
     session_id: str = ""
+    task: str = ""
+    active_boundaries: tuple[str, ...] = ()
+    enforcement: str = ENFORCE
+    reaction: str = ""
+    risk: RiskLevel = RiskLevel.NORMAL
+    reset_refusals: tuple[str, ...] = ()
+    config_version: int = 0
+    config_refused: int = 0
+    config_problem: str = ""
     unit: str = ""
     epoch: int = 0
     estop_latched: bool = False
@@ -141,6 +158,7 @@ class EmbodimentStatus:
     is_connected: bool = False
     is_holding: bool = True
     is_stopped: bool = False
+    is_protective_stop: bool = False
     message: str = ""
     joint_names: tuple[str, ...] = ()
     camera_names: tuple[str, ...] = ()

@@ -6,6 +6,8 @@ from lerobot_arena.core.ids import MAX_TOPIC_LENGTH, escape
 
 WANTED = "/arena/wanted"
 SESSIONS = "/arena/sessions"
+GUARD_CONFIG = "/arena/guard_config"
+DIAGNOSTICS = "/diagnostics"
 
 JOINT_STATES = "joint_states"
 ROBOT_DESCRIPTION = "robot_description"
@@ -13,11 +15,15 @@ COMMAND = "command"
 CHUNK_REQUEST = "chunk_request"
 ACTION_CHUNK = "action_chunk"
 CYCLE = "dam/cycle"
+CONTEXT_EVENTS = "dam/context_events"
 GUARD_STATE = "guard/state"
 EMBODIMENT_STATUS = "embodiment/status"
 TASK_STATUS = "task/status"
+HARDWARE = "embodiment/hardware"
 
 START = "guard/start"
+PAUSE = "guard/pause"
+RESUME = "guard/resume"
 STOP = "guard/stop"
 ESTOP = "guard/estop"
 RESET = "guard/reset"
@@ -26,7 +32,15 @@ EMERGENCY_STOP = "embodiment/emergency_stop"
 CLEAR_EMERGENCY = "embodiment/clear_emergency"
 RESET_SCENE = "embodiment/reset_scene"
 
-GUARD_VERBS = {"start": START, "stop": STOP, "estop": ESTOP, "reset": RESET, "clear_queue": CLEAR_QUEUE}
+GUARD_VERBS = {
+    "start": START,
+    "pause": PAUSE,
+    "resume": RESUME,
+    "stop": STOP,
+    "estop": ESTOP,
+    "reset": RESET,
+    "clear_queue": CLEAR_QUEUE,
+}
 
 
 def on_arm(arm: str, name: str) -> str:

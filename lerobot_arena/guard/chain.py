@@ -9,94 +9,140 @@ from typing import Any
 
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.params import params_from_mapping
+from lerobot_arena.core.reaction import ENFORCE, HOLD, LOG_ONLY
 from lerobot_arena.core.verdict import Decision, Verdict, most_restrictive
-from lerobot_arena.guard.checks.protocol import Check, CheckInput, Finding, Phase
-from lerobot_arena.guard.checks.table import CHECKS, CORE_CHECKS
+from lerobot_arena.guard.checks.protocol import Body, CheckInput, Finding, Phase
+from lerobot_arena.guard.checks.table import CHECKS, CORE_CHECKS, MANDATORY_CHECKS
 from lerobot_arena.guard.limiter import Vector
+from lerobot_arena.guard.seat import Seat, Trigger, core_seat
 
-_MOST_PASSES = 4
+_MOST_PASSES = 6
 # On a busy machine a quick check may wait for its core; one that waits this many budgets hangs.
 _LONGEST_WAIT = 5.0
+_NOBODY: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ChainResult:
-    """What may be executed, or None, and every check's verdict; `deciding` is the most restrictive of them."""
+    """What may be executed, or None, and every check's verdict; `deciding` is the most restrictive of them.
+
+    `triggers` are the objections that ask for a reaction, mandatory or not.
+    """
 
     action: Vector | None
     deciding: Verdict
     verdicts: tuple[Verdict, ...]
+    triggers: tuple[Trigger, ...] = ()
+
+
+class _Pass:
+    """What one evaluation has gathered."""
+
+    __slots__ = ("is_blocked", "triggers", "verdicts")
+
+    def __init__(self) -> None:
+        self.verdicts: list[Verdict] = []
+        self.triggers: list[Trigger] = []
+        self.is_blocked = False
 
 
 class Chain:
-    """The checks of one run of one arm.
+    """The seats of one run of one arm.
 
     A check may take `budget_ms` of processor time, and five times that by the clock. Both timers are in nanoseconds.
+    Under another enforcement than `enforce` only mandatory seats can change or stop an action: `monitor` asks the
+    others and reports them, `log_only` does not ask them.
     """
 
     def __init__(
         self,
-        checks: Iterable[Check],
+        seats: Iterable[Seat],
         *,
         budget_ms: float = 10.0,
+        enforcement: str = ENFORCE,
         timer: Callable[[], int] = time.perf_counter_ns,
         processor_timer: Callable[[], int] = time.thread_time_ns,
     ) -> None:
-        everything = list(checks)
-        self._phases = [[check for check in everything if check.phase == phase] for phase in Phase]
+        self.seats = tuple(seats)
+        asked = [seat for seat in self.seats if enforcement != LOG_ONLY or seat.is_mandatory]
+        self._phases = [[seat for seat in asked if seat.phase == phase] for phase in Phase]
+        self._is_enforcing = enforcement == ENFORCE
         self._budget_ms = budget_ms
         self._timer, self._processor_timer = timer, processor_timer
         self._processor_begin = 0
 
-    def evaluate(self, given: CheckInput) -> ChainResult:
+    def evaluate(self, given: CheckInput, excused: frozenset[str] = _NOBODY) -> ChainResult:
         """Ask phase after phase until one forbids motion; then ask the limiters about their own output again.
 
-        Without a proposed action only the SENSE phase is asked.
+        Without a proposed action only the SENSE phase is asked. Seats named in `excused` are asked, but do not block:
+        a retreat has to be possible from where they object.
         """
         self._processor_begin = self._processor_timer()
-        verdicts: list[Verdict] = []
+        gathered = _Pass()
         current = given
-        for checks in self._phases:
-            current = self._pass(checks, current, verdicts)
-            if current.proposed is None or any(verdict.decision > Decision.CLAMP for verdict in verdicts):
-                return ChainResult(None, most_restrictive(verdicts), tuple(verdicts))
+        for phase in (Phase.SENSE, Phase.SHAPE, Phase.LIMIT):
+            current = self._pass(self._phases[phase], current, gathered, excused)
+            if current.proposed is None or gathered.is_blocked:
+                return _result(None, gathered)
         if current is not given:
-            current = self._settle(current, verdicts)
-        deciding = most_restrictive(verdicts)
-        return ChainResult(current.proposed if deciding.may_move else None, deciding, tuple(verdicts))
+            current = self._settle(current, gathered, excused)
+        if not gathered.is_blocked:
+            self._pass(self._phases[Phase.JUDGE], current, gathered, excused)
+        return _result(None if gathered.is_blocked else current.proposed, gathered)
 
-    def _pass(self, checks: Iterable[Check], given: CheckInput, verdicts: list[Verdict]) -> CheckInput:
-        for check in checks:
-            verdict, changed = self._ask(check, given)
-            verdicts.append(verdict)
-            if changed is not None:
-                given = given.with_action(changed)
+    def _pass(
+        self, seats: Iterable[Seat], given: CheckInput, gathered: _Pass, excused: frozenset[str]
+    ) -> CheckInput:
+        for seat in seats:
+            verdict, finding, trigger = self._ask(seat, given)
+            gathered.verdicts.append(verdict)
+            if trigger is not None:
+                gathered.triggers.append(trigger)
+            counts = (self._is_enforcing or seat.is_mandatory) and seat.name not in excused
+            if not counts:
+                continue
+            if verdict.decision > Decision.CLAMP:
+                gathered.is_blocked = True
+            elif finding is not None and finding.action is not None:
+                given = given.with_action(finding.action)
         return given
 
-    def _settle(self, given: CheckInput, verdicts: list[Verdict]) -> CheckInput:
+    def _settle(self, given: CheckInput, gathered: _Pass, excused: frozenset[str]) -> CheckInput:
         """Repeat the limiters until they leave their own output alone: guard(guard(a)) = guard(a)."""
         for _ in range(_MOST_PASSES):
-            again: list[Verdict] = []
-            settled = self._pass(self._phases[Phase.LIMIT], given, again)
-            verdicts += [verdict for verdict in again if not verdict.may_move]
+            again = _Pass()
+            settled = self._pass(self._phases[Phase.LIMIT], given, again, excused)
+            gathered.verdicts += [verdict for verdict in again.verdicts if not verdict.may_move]
+            gathered.triggers += again.triggers
+            gathered.is_blocked = gathered.is_blocked or again.is_blocked
             if settled.proposed == given.proposed:
                 return settled
             given = settled
-        verdicts.append(_fault("chain", "The limits contradict each other: no action satisfies all of them."))
+        gathered.verdicts.append(
+            _fault("chain", "The limits contradict each other: no action satisfies all of them.")
+        )
+        gathered.is_blocked = True
         return given
 
-    def _ask(self, check: Check, given: CheckInput) -> tuple[Verdict, Vector | None]:
+    def _ask(self, seat: Seat, given: CheckInput) -> tuple[Verdict, Finding | None, Trigger | None]:
         begin = self._timer()
         try:
-            finding = check.examine(given)
+            answer = seat.examine(given)
         except Exception as error:
-            return _fault(check.name, f"The check failed: {type(error).__name__}: {error}", check.layer), None
+            return self._defect(seat, f"The check failed: {type(error).__name__}: {error}", 0.0)
         took_ms = (self._timer() - begin) / 1e6
         if took_ms > self._budget_ms and (reason := self._overrun(took_ms)):
-            return _fault(check.name, reason, check.layer, took_ms), None
-        if problem := _problem(check, finding, given):
-            return _fault(check.name, problem, check.layer, took_ms), None
-        return Verdict(finding.decision, check.layer, check.name, finding.reason, took_ms), finding.action
+            return self._defect(seat, reason, took_ms)
+        if problem := _problem(seat, answer, given):
+            return self._defect(seat, problem, took_ms)
+        finding, trigger = seat.judge(answer)
+        return Verdict(finding.decision, seat.layer, seat.name, finding.reason, took_ms), finding, trigger
+
+    @staticmethod
+    def _defect(seat: Seat, reason: str, took_ms: float) -> tuple[Verdict, None, Trigger]:
+        """The check itself is broken: nothing may move, whatever its seat would do about an objection."""
+        trigger = Trigger(seat.name, seat.check.name, Decision.FAULT, HOLD, reason)
+        return _fault(seat.name, reason, seat.layer, took_ms), None, trigger
 
     def _overrun(self, took_ms: float) -> str:
         """Why the time a check took is its fault; empty when it only waited for a core."""
@@ -113,37 +159,57 @@ def _fault(check: str, reason: str, layer: str = "L3", latency_ms: float = 0.0) 
     return Verdict(Decision.FAULT, layer, check, reason, latency_ms)
 
 
-def _problem(check: Check, finding: Finding, given: CheckInput) -> str:
+def _result(action: Vector | None, gathered: _Pass) -> ChainResult:
+    return ChainResult(
+        action, most_restrictive(gathered.verdicts), tuple(gathered.verdicts), tuple(gathered.triggers)
+    )
+
+
+def _problem(seat: Seat, finding: Finding, given: CheckInput) -> str:
     """Why an answer cannot be used; empty when it can."""
     if not isinstance(finding, Finding):
         return f"The check answered with a {type(finding).__name__}."
     action = finding.action
     if action is None:
         return ""
-    if check.phase != Phase.LIMIT or finding.decision != Decision.CLAMP:
+    if seat.phase != Phase.LIMIT or finding.decision != Decision.CLAMP:
         return "The check changed the action, which only a CLAMP of the LIMIT phase may do."
     if len(action) != len(given.joint_names) or not all(map(isfinite, action)):
         return "The check changed the action into something that is no action."
     return ""
 
 
-def build_chain(
-    settings: Mapping[str, Mapping[str, Any]],
-    *,
-    budget_ms: float = 10.0,
-    timer: Callable[[], int] = time.perf_counter_ns,
-) -> Chain:
-    """The core checks, and further ones named in `settings`, each with its parameters.
+def core_seats(body: Body, settings: Mapping[str, Mapping[str, Any]]) -> list[Seat]:
+    """The checks that are always there, each with its parameters.
 
     Raises InvalidInput for an unknown check or parameter, with the nearest name.
     """
-    names = [*CORE_CHECKS, *(name for name in settings if name not in CORE_CHECKS)]
-    checks = []
-    for name in names:
-        check_type = CHECKS.load(name)
-        try:
-            params = params_from_mapping(check_type.params_type, settings.get(name, {}))
-        except InvalidInput as error:
-            raise InvalidInput(f"Guard check {name}: {error}") from error
-        checks.append(check_type(params))
-    return Chain(checks, budget_ms=budget_ms, timer=timer)
+    for name in settings:
+        CHECKS.load(name)
+        if name not in CORE_CHECKS:
+            raise InvalidInput(f"Guard check {name!r} is not a core check: give it a boundary.")
+    return [
+        core_seat(make_check(name, settings.get(name, {}), body), is_mandatory=name in MANDATORY_CHECKS)
+        for name in CORE_CHECKS
+    ]
+
+
+def make_check(name: str, params: Mapping[str, Any], body: Body) -> Any:
+    """A check of the table. Raises InvalidInput naming the check and what is wrong with it."""
+    check_type = CHECKS.load(name)
+    try:
+        return check_type(params_from_mapping(check_type.params_type, params), body)
+    except InvalidInput as error:
+        raise InvalidInput(f"Guard check {name}: {error}") from error
+
+
+def build_chain(
+    settings: Mapping[str, Mapping[str, Any]],
+    body: Body,
+    further: Iterable[Seat] = (),
+    *,
+    budget_ms: float = 10.0,
+    enforcement: str = ENFORCE,
+) -> Chain:
+    """The core checks with their parameters, and the seats of boundaries."""
+    return Chain([*core_seats(body, settings), *further], budget_ms=budget_ms, enforcement=enforcement)

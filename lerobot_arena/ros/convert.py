@@ -22,10 +22,11 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lerobot_arena import msg as own
-from lerobot_arena.core import cycle, session
+from lerobot_arena.core import cycle, guard_config, hardware, session
 from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.observation import CameraFrame, FloatArray, JointSample
+from lerobot_arena.core.risk import RiskLevel
 from lerobot_arena.core.stats import StageStat
 from lerobot_arena.core.units import RADIANS
 from lerobot_arena.core.verdict import Decision, Outcome, Verdict
@@ -69,9 +70,19 @@ _CLASSES: dict[type, type] = {
     cycle.CycleRecord: own.Cycle,
     cycle.JointCommand: own.JointCommand,
     cycle.ChunkRequest: own.ChunkRequest,
+    cycle.ContextEvent: own.ContextEvent,
+    guard_config.BoundaryWanted: own.BoundaryWanted,
+    guard_config.TaskWanted: own.TaskWanted,
+    guard_config.GuardConfig: own.GuardConfig,
+    guard_config.RunWanted: own.RunWanted,
+    hardware.HardwareReading: own.HardwareReading,
+    hardware.Score: own.Score,
 }
 _NESTED: dict[tuple[type, str], type] = {
     (session.SessionsWanted, "sessions"): session.SessionWanted,
+    (session.SessionsWanted, "runs"): guard_config.RunWanted,
+    (guard_config.GuardConfig, "boundaries"): guard_config.BoundaryWanted,
+    (guard_config.GuardConfig, "tasks"): guard_config.TaskWanted,
     (session.SessionsStatus, "sessions"): session.SessionStatus,
     (session.SessionStatus, "stages"): StageStat,
     (session.GuardState, "stages"): StageStat,
@@ -83,7 +94,7 @@ _NESTED: dict[tuple[type, str], type] = {
 def _field_to_msg(value: Any) -> Any:
     if type(value) in _CLASSES:
         return to_msg(value)
-    if isinstance(value, Decision | Outcome):
+    if isinstance(value, Decision | Outcome | RiskLevel):
         return int(value)
     if isinstance(value, tuple):
         if value and isinstance(value[0], float):
@@ -119,6 +130,8 @@ def from_msg[T](value_type: type[T], message: Any) -> T:
             content = Decision(content)
         elif item.name == "outcome":
             content = Outcome(content)
+        elif item.name == "risk":
+            content = RiskLevel(content)
         elif not isinstance(content, str | bool | int | float):
             content = tuple(content.tolist()) if hasattr(content, "tolist") else tuple(content)
         values[item.name] = content
@@ -195,6 +208,7 @@ def chunk_from_msg(message: Any) -> ActionChunk:
         observation_age_s=message.observation_age_s,
         execute_steps=message.execute_steps,
         skew_s=message.skew_s,
+        scores=tuple(from_msg(hardware.Score, score) for score in message.scores),
         stage_ms={stage.name: stage.p50_ms for stage in message.stages},
     )
 
@@ -214,6 +228,7 @@ def chunk_to_msg(chunk: ActionChunk) -> Any:
         joint_names=list(chunk.joint_names),
         actions=doubles(chunk.actions),
         skew_s=chunk.skew_s,
+        scores=[to_msg(score) for score in chunk.scores],
         stages=[to_msg(StageStat(name, 1, ms, ms, ms, ms)) for name, ms in chunk.stage_ms.items()],
     )
 

@@ -4,20 +4,16 @@
 from typing import ClassVar
 
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 from lerobot_arena.guard.limiter import approach_velocity
 
 
-class Acceleration:
+class Acceleration(Check):
     """CLAMP by moving from the previous velocity towards the wanted one by one common factor."""
 
     name: ClassVar[str] = "acceleration"
     layer: ClassVar[str] = "L1"
     phase: ClassVar[Phase] = Phase.LIMIT
-    params_type: ClassVar[type] = NoParams
-
-    def __init__(self, params: NoParams) -> None:
-        pass
 
     def examine(self, given: CheckInput) -> Finding:
         wanted = given.action

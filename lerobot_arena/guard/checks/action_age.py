@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lerobot_arena.core.params import param
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class ActionAgeParams:
     timeout_s: float = param(1.0, "Age of the observation it was made from.", lowest=0.0)
 
 
-class ActionAge:
+class ActionAge(Check):
     """REJECT when the observation behind the action is older than `timeout_s`, or its age is impossible."""
 
     name: ClassVar[str] = "action_age"
@@ -24,14 +24,11 @@ class ActionAge:
     phase: ClassVar[Phase] = Phase.SHAPE
     params_type: ClassVar[type] = ActionAgeParams
 
-    def __init__(self, params: ActionAgeParams) -> None:
-        self._timeout_s = params.timeout_s
-
     def examine(self, given: CheckInput) -> Finding:
-        if 0.0 <= given.action_age_s <= self._timeout_s:
+        if 0.0 <= given.action_age_s <= self.params.timeout_s:
             return PASSED
         return Finding(
             Decision.REJECT,
-            f"The action's observation is {given.action_age_s:.2f} s old; {self._timeout_s:g} s are allowed. "
+            f"The action's observation is {given.action_age_s:.2f} s old; {self.params.timeout_s:g} s are allowed. "
             "Use a faster policy, or raise action_timeout_s.",
         )

@@ -4,19 +4,15 @@
 from typing import ClassVar
 
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 
 
-class ActionPresent:
+class ActionPresent(Check):
     """REJECT when the queue had nothing, except while a fresh start waits for its first chunk."""
 
     name: ClassVar[str] = "action_present"
     layer: ClassVar[str] = "L2"
     phase: ClassVar[Phase] = Phase.SENSE
-    params_type: ClassVar[type] = NoParams
-
-    def __init__(self, params: NoParams) -> None:
-        pass
 
     def examine(self, given: CheckInput) -> Finding:
         if given.proposed is not None or given.is_waiting:

@@ -4,21 +4,17 @@
 from typing import ClassVar
 
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 
 LARGEST = 1e6
 
 
-class Finite:
+class Finite(Check):
     """REJECT the whole action when one of its values is not a number of at most LARGEST."""
 
     name: ClassVar[str] = "finite"
     layer: ClassVar[str] = "L1"
     phase: ClassVar[Phase] = Phase.SHAPE
-    params_type: ClassVar[type] = NoParams
-
-    def __init__(self, params: NoParams) -> None:
-        pass
 
     def examine(self, given: CheckInput) -> Finding:
         # Written so that NaN, which compares false with everything, is bad.

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lerobot_arena.core.params import param
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class JointAgeParams:
     timeout_s: float = param(0.3, "Age by receipt on the steady clock.", lowest=0.0)
 
 
-class JointAge:
+class JointAge(Check):
     """FAULT before the first joint message, and when the latest is older than `timeout_s`."""
 
     name: ClassVar[str] = "joint_age"
@@ -24,16 +24,15 @@ class JointAge:
     phase: ClassVar[Phase] = Phase.SENSE
     params_type: ClassVar[type] = JointAgeParams
 
-    def __init__(self, params: JointAgeParams) -> None:
-        self._timeout_s = params.timeout_s
-
     def examine(self, given: CheckInput) -> Finding:
-        if 0.0 <= given.joint_age_s <= self._timeout_s and len(given.measured) == len(given.joint_names):
+        if 0.0 <= given.joint_age_s <= self.params.timeout_s and len(given.measured) == len(
+            given.joint_names
+        ):
             return PASSED
         because = f" The latest was refused: {given.joint_refusal}" if given.joint_refusal else ""
         if given.joint_age_s < 0.0 or not given.measured:
             return Finding(Decision.FAULT, f"No joint state has come yet.{because}")
         return Finding(
             Decision.FAULT,
-            f"The joint state is {given.joint_age_s:.2f} s old; {self._timeout_s:g} s are allowed.{because}",
+            f"The joint state is {given.joint_age_s:.2f} s old; {self.params.timeout_s:g} s are allowed.{because}",
         )

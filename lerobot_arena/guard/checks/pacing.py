@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lerobot_arena.core.params import param
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class PacingParams:
     late_limit: int = param(3, "Late cycles in a row that make a fault.", lowest=1)
 
 
-class Pacing:
+class Pacing(Check):
     """FAULT in the cycle that is the `late_limit`-th late one in a row, and in each further one."""
 
     name: ClassVar[str] = "pacing"
@@ -24,11 +24,8 @@ class Pacing:
     phase: ClassVar[Phase] = Phase.SENSE
     params_type: ClassVar[type] = PacingParams
 
-    def __init__(self, params: PacingParams) -> None:
-        self._limit = params.late_limit
-
     def examine(self, given: CheckInput) -> Finding:
-        if given.late_in_row < self._limit:
+        if given.late_in_row < self.params.late_limit:
             return PASSED
         return Finding(
             Decision.FAULT,

@@ -4,20 +4,16 @@
 from typing import ClassVar
 
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 from lerobot_arena.guard.limiter import stay_inside
 
 
-class PositionLimits:
+class PositionLimits(Check):
     """CLAMP only the joints that would leave their range; a joint outside it may move inward, never further out."""
 
     name: ClassVar[str] = "position_limits"
     layer: ClassVar[str] = "L1"
     phase: ClassVar[Phase] = Phase.LIMIT
-    params_type: ClassVar[type] = NoParams
-
-    def __init__(self, params: NoParams) -> None:
-        pass
 
     def examine(self, given: CheckInput) -> Finding:
         limits, wanted = given.limits, given.action

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a check sees and answers. A new check is one file with one class, and its line in table.py."""
 
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
+from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.hardware import HardwareReading, HostHealth, Score
+from lerobot_arena.core.reaction import HOLD
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.guard.limiter import Vector
 
@@ -12,9 +18,10 @@ from lerobot_arena.guard.limiter import Vector
 class Phase(IntEnum):
     """Order of work. A later phase is asked only while the earlier ones allow motion."""
 
-    SENSE = 0  # is it safe to move at all; asked in every cycle, with or without an action
-    SHAPE = 1  # can the action be read
+    SENSE = 0  # is it safe to move at all; asked in every cycle, with or without an action, also while nothing runs
+    SHAPE = 1  # can the action be read, and was it meant
     LIMIT = 2  # may it be executed as it is; the only phase that may change it
+    JUDGE = 3  # may what the limits left of it be executed; sees the final action, and only says yes or no
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +33,48 @@ class JointLimits:
     max_velocity: Vector
     max_acceleration: Vector
 
+    def slowed(self, factor: float) -> "JointLimits":
+        """The same range at a share of the speed."""
+        return replace(self, max_velocity=tuple(factor * value for value in self.max_velocity))
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """The end effector in the robot's base frame: `position_m` x y z, `up` the tool axis as a unit vector."""
+
+    position_m: tuple[float, float, float]
+    up: tuple[float, float, float]
+
+
+class Geometry(Protocol):
+    """What a robot model knows of a joint vector in radians; both answers come from a small cache."""
+
+    def pose(self, joints_rad: Vector) -> Pose: ...
+
+    def touching(self, joints_rad: Vector, margin_m: float) -> tuple[str, str] | None:
+        """Two parts, or a part and `table`, nearer than `margin_m`; neighbours by design do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The arm that a run's checks are built for; `geometry` is None when no model of it is known."""
+
+    joint_names: tuple[str, ...]
+    unit: str
+    limits: JointLimits
+    period_s: float = 0.02
+    geometry: Geometry | None = None
+    no_geometry_because: str = "this arm has no robot model"
+
 
 @dataclass(frozen=True, slots=True)
 class CheckInput:
     """One cycle. Vectors are in `unit`, in the order of `joint_names`; velocities in that unit per second.
 
     `proposed` is None when nothing was due, and `absence` then says why. Ages are seconds on the guard's steady
-    clock; `joint_age_s` is negative before the first joint message. `dt_s` is the time this step may use.
+    clock, negative before the first message. `dt_s` is the time this step may use. `now_s` is that steady clock;
+    `run_s` the time of this run without its pauses, 0 when nothing runs. `overlap` is how far the newest chunk is from
+    the one it replaced where both say something (root mean square, in units), None without such a pair.
     """
 
     joint_names: tuple[str, ...]
@@ -51,6 +93,18 @@ class CheckInput:
     joint_refusal: str = ""
     foreign_publishers: tuple[str, ...] = ()
     late_in_row: int = 0
+    now_s: float = 0.0
+    run_s: float = 0.0
+    chunk_sequence: int = 0
+    overlap: float | None = None
+    scores: Mapping[str, Score] = field(default_factory=lambda: MappingProxyType({}))
+    scores_age_s: float = -1.0
+    hardware: HardwareReading | None = None
+    hardware_age_s: float = -1.0
+    host: HostHealth | None = None
+    host_age_s: float = -1.0
+    embodiment_age_s: float = -1.0
+    embodiment_problem: str = ""
 
     @property
     def action(self) -> Vector:
@@ -65,11 +119,15 @@ class CheckInput:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A check's answer; `action` only with CLAMP, from the LIMIT phase."""
+    """A check's answer; `action` only with CLAMP, from the LIMIT phase. A CLAMP without one is a warning.
+
+    `hold_at_measured`: the last command pushes against something; hold where the arm is instead.
+    """
 
     decision: Decision = Decision.PASS
     reason: str = ""
     action: Vector | None = None
+    hold_at_measured: bool = False
 
 
 PASSED = Finding()
@@ -80,18 +138,46 @@ class NoParams:
     """Of a check without parameters."""
 
 
-class Check(Protocol):
+class Check(ABC):
     """One instance serves one run of one arm, from its control thread only.
 
     `examine` blames the action with REJECT, a sensor or the machine with FAULT. Raising, changing an action outside
-    the LIMIT phase, and taking longer than the budget are faults of the check.
+    the LIMIT phase, and taking longer than the budget are faults of the check. In the LIMIT phase the same cycle may
+    be examined several times: answers there depend on the input alone.
     """
 
     name: ClassVar[str]
     layer: ClassVar[str]
     phase: ClassVar[Phase]
-    params_type: ClassVar[type]
+    params_type: ClassVar[type] = NoParams
+    reaction: ClassVar[str] = HOLD  # to a REJECT or FAULT, unless a boundary says otherwise
+    may_slow: ClassVar[bool] = False  # whether slowing down is an answer to its objection
+    escalates_to_emergency: ClassVar[bool] = False  # an objection that lasts is latched, not only a stop
+    needs_geometry: ClassVar[bool] = False
 
-    def __init__(self, params: Any) -> None: ...
+    def __init__(self, params: Any, body: Body) -> None:
+        """Raises InvalidInput when the parameters do not fit the body, saying which and why."""
+        self.params, self.body = params, body
+        _check_lengths(self.params, body)
+        if self.needs_geometry and body.geometry is None:
+            raise InvalidInput(f"It needs the arm's geometry, but {body.no_geometry_because}.")
 
+    @abstractmethod
     def examine(self, given: CheckInput) -> Finding: ...
+
+    @property
+    def geometry(self) -> Geometry:
+        """Of a check that needs it."""
+        assert self.body.geometry is not None
+        return self.body.geometry
+
+
+def _check_lengths(params: Any, body: Body) -> None:
+    for item in fields(params):
+        info = item.metadata.get("param")
+        values = getattr(params, item.name)
+        if info is not None and info.is_per_joint and len(values) not in {0, len(body.joint_names)}:
+            raise InvalidInput(
+                f"Parameter {item.name} has {len(values)} numbers for the {len(body.joint_names)} joints "
+                f"{', '.join(body.joint_names)}."
+            )

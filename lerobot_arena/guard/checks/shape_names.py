@@ -4,19 +4,15 @@
 from typing import ClassVar
 
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 
 
-class ShapeNames:
+class ShapeNames(Check):
     """REJECT unless the action is a float per joint, under exactly the arm's joint names in its order."""
 
     name: ClassVar[str] = "shape_names"
     layer: ClassVar[str] = "L1"
     phase: ClassVar[Phase] = Phase.SHAPE
-    params_type: ClassVar[type] = NoParams
-
-    def __init__(self, params: NoParams) -> None:
-        pass
 
     def examine(self, given: CheckInput) -> Finding:
         action, names = given.action, given.proposed_names

@@ -4,19 +4,15 @@
 from typing import ClassVar
 
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 
 
-class SinglePublisher:
+class SinglePublisher(Check):
     """FAULT while another living publisher is on the topic this guard commands."""
 
     name: ClassVar[str] = "single_publisher"
     layer: ClassVar[str] = "L3"
     phase: ClassVar[Phase] = Phase.SENSE
-    params_type: ClassVar[type] = NoParams
-
-    def __init__(self, params: NoParams) -> None:
-        pass
 
     def examine(self, given: CheckInput) -> Finding:
         if not given.foreign_publishers:

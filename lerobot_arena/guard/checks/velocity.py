@@ -4,20 +4,16 @@
 from typing import ClassVar
 
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.checks.protocol import PASSED, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 from lerobot_arena.guard.limiter import scale_step, velocity_factor
 
 
-class Velocity:
+class Velocity(Check):
     """CLAMP by shortening the whole step by one factor, so that the arm stays on the policy's path."""
 
     name: ClassVar[str] = "velocity"
     layer: ClassVar[str] = "L1"
     phase: ClassVar[Phase] = Phase.LIMIT
-    params_type: ClassVar[type] = NoParams
-
-    def __init__(self, params: NoParams) -> None:
-        pass
 
     def examine(self, given: CheckInput) -> Finding:
         wanted = given.action
