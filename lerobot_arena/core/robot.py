@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.observation import FloatArray
 from lerobot_arena.core.units import RADIANS, JointScale
@@ -20,7 +21,8 @@ _JOINT_KEYS = {
     "range_lower_rad", "range_upper_rad", "zero_rad", "is_gripper", "aliases",
 }  # fmt: skip
 _CAMERA_KEYS = {"width", "height", "rate_hz"}
-_ROBOT_KEYS = {"name", "description", "joints", "cameras", "is_calibrated"}
+_Z_AXIS = (0.0, 0.0, 1.0)
+_ROBOT_KEYS = {"name", "description", "joints", "cameras", "is_calibrated", "model"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,30 @@ class CameraSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Where the arm's shape is known from: an MJCF with the robot's joints, by name or alias.
+
+    `mjcf` is `package:path` inside an installed package, or a file. `end_effector` is a site or body of it, `tool_axis`
+    the way the tool points in that one's own frame, and the table a plane of that height in the MJCF's frame, which
+    counts as the robot's base frame.
+    """
+
+    mjcf: str
+    end_effector: str
+    tool_axis: tuple[float, ...] = _Z_AXIS
+    table_height_m: float = 0.0
+
+    def mapping(self) -> dict[str, Any]:
+        """What a robot file says under `model`."""
+        return {
+            "mjcf": self.mjcf,
+            "end_effector": self.end_effector,
+            "tool_axis": list(self.tool_axis),
+            "table_height_m": self.table_height_m,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds per joint, each of length D, in one unit and its rates."""
 
@@ -67,6 +93,7 @@ class RobotSpec:
     cameras: tuple[CameraSpec, ...] = ()
     description: str = ""
     is_calibrated: bool = True
+    model: ModelSpec | None = None
     _index: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -172,8 +199,27 @@ def _camera(name: str, entry: Mapping[str, Any], robot: str) -> CameraSpec:
     return CameraSpec(name, width, height, rate_hz)
 
 
-def robot_from_mapping(data: Mapping[str, Any]) -> RobotSpec:
-    """Build a RobotSpec from a robot file's content. Raises InvalidInput naming the key that is wrong."""
+def _model(data: Any, robot: str, folder: Path | None) -> ModelSpec:
+    where = f"Robot {robot!r}, model"
+    entry = strict.mapping(data, where)
+    strict.only(entry, ModelSpec, where)
+    for key in ("mjcf", "end_effector"):
+        if not isinstance(entry.get(key), str) or not entry[key]:
+            raise InvalidInput(f"{where}: {key} must be a text, got {entry.get(key)!r}.")
+    axis = strict.numbers(entry.get("tool_axis"), 3, f"{where}: tool_axis") or _Z_AXIS
+    if not any(axis):
+        raise InvalidInput(f"{where}: tool_axis points nowhere; give a direction such as [0, 0, 1].")
+    mjcf = entry["mjcf"]
+    if folder is not None and ":" not in mjcf:
+        mjcf = str(folder / mjcf)
+    return ModelSpec(mjcf, entry["end_effector"], axis, _number(entry, "table_height_m", where, 0.0))
+
+
+def robot_from_mapping(data: Mapping[str, Any], *, folder: Path | None = None) -> RobotSpec:
+    """Build a RobotSpec from a robot file's content. Raises InvalidInput naming the key that is wrong.
+
+    `folder` is where the paths in it start from.
+    """
     _only(data, _ROBOT_KEYS, "Robot file")
     name, joints = data.get("name"), data.get("joints")
     if not isinstance(name, str) or not name or not isinstance(joints, Sequence) or not joints:
@@ -185,6 +231,7 @@ def robot_from_mapping(data: Mapping[str, Any]) -> RobotSpec:
         tuple(_camera(str(key), value or {}, name) for key, value in cameras.items()),
         str(data.get("description", "")),
         bool(data.get("is_calibrated", True)),
+        _model(data["model"], name, folder) if data.get("model") is not None else None,
     )
 
 
@@ -192,7 +239,7 @@ def load_robot(reference: str | Path) -> RobotSpec:
     """A shipped robot by name, or a robot file by path. Raises InvalidInput, with the names that exist."""
     import yaml
 
-    path = Path(reference)
+    path, folder = Path(reference), None
     if path.suffix not in {".yaml", ".yml"}:
         shipped = resources.files("lerobot_arena") / "robots"
         names = sorted(
@@ -206,9 +253,9 @@ def load_robot(reference: str | Path) -> RobotSpec:
     elif not path.is_file():
         raise InvalidInput(f"The robot file {path} does not exist.")
     else:
-        text = path.read_text()
+        text, folder = path.read_text(), path.absolute().parent
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InvalidInput(f"The robot file {reference} is not YAML: {error}") from error
-    return robot_from_mapping(data)
+    return robot_from_mapping(data, folder=folder)

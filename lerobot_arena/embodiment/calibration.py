@@ -155,5 +155,7 @@ def robot_file_text(robot: RobotSpec) -> str:
         "cameras": cameras,
         "joints": joints,
     }
+    if robot.model is not None:
+        data["model"] = robot.model.mapping()
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     return text
