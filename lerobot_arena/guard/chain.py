@@ -26,7 +26,7 @@ _NOBODY: frozenset[str] = frozenset()
 class ChainResult:
     """What may be executed, or None, and every check's verdict; `deciding` is the most restrictive of them.
 
-    `triggers` are the objections that ask for a reaction, mandatory or not.
+    `triggers` are the objections that ask for a reaction; not those of seats that do not count now.
     """
 
     action: Vector | None
@@ -96,11 +96,11 @@ class Chain:
         for seat in seats:
             verdict, finding, trigger = self._ask(seat, given)
             gathered.verdicts.append(verdict)
-            if trigger is not None:
-                gathered.triggers.append(trigger)
             counts = (self._is_enforcing or seat.is_mandatory) and seat.name not in excused
             if not counts:
                 continue
+            if trigger is not None:
+                gathered.triggers.append(trigger)
             if verdict.decision > Decision.CLAMP:
                 gathered.is_blocked = True
             elif finding is not None and finding.action is not None:
@@ -180,17 +180,14 @@ def _problem(seat: Seat, finding: Finding, given: CheckInput) -> str:
 
 
 def core_seats(body: Body, settings: Mapping[str, Mapping[str, Any]]) -> list[Seat]:
-    """The checks that are always there, each with its parameters.
+    """The checks that are always there, and further ones named in `settings`, each with its parameters.
 
     Raises InvalidInput for an unknown check or parameter, with the nearest name.
     """
-    for name in settings:
-        CHECKS.load(name)
-        if name not in CORE_CHECKS:
-            raise InvalidInput(f"Guard check {name!r} is not a core check: give it a boundary.")
+    names = [*CORE_CHECKS, *(name for name in settings if name not in CORE_CHECKS)]
     return [
         core_seat(make_check(name, settings.get(name, {}), body), is_mandatory=name in MANDATORY_CHECKS)
-        for name in CORE_CHECKS
+        for name in names
     ]
 
 

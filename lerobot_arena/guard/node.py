@@ -2,262 +2,38 @@
 """The guard process: one real arm (its namespace), or every virtual arm. Callbacks convert, call, convert."""
 
 import os
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
 from rclpy.exceptions import NameValidationException
 
 from lerobot_arena.core import topics
-from lerobot_arena.core.clock import SystemClock
-from lerobot_arena.core.cycle import ChunkRequest, CycleRecord, JointCommand
-from lerobot_arena.core.errors import ArenaError, InvalidInput
+from lerobot_arena.core.errors import ArenaError
+from lerobot_arena.core.guard_config import GuardConfig
+from lerobot_arena.core.hardware import HostHealth
 from lerobot_arena.core.ids import check_arm, escape
+from lerobot_arena.core.reaction import ENFORCE
 from lerobot_arena.core.robot import RobotSpec, load_robot
-from lerobot_arena.core.session import EmbodimentStatus, GuardState, SessionsStatus, SessionsWanted
-from lerobot_arena.guard.arm import Answer, GuardedArm
+from lerobot_arena.core.session import GuardState, SessionsStatus, SessionsWanted
 from lerobot_arena.guard.belongings import Belongings
+from lerobot_arena.guard.edge import ArmEdge, Household
 from lerobot_arena.guard.fleet import plan_fleet
-from lerobot_arena.guard.joint_space import JointSpace
-from lerobot_arena.guard.knowledge import Knowledge
-from lerobot_arena.guard.limiter import Vector
-from lerobot_arena.guard.pacing import Pacer, set_niceness
+from lerobot_arena.guard.host_sampler import HostSampler
+from lerobot_arena.guard.knowledge import ArmModel
+from lerobot_arena.guard.pacing import set_niceness
 from lerobot_arena.guard.params import GuardParams
-from lerobot_arena.guard.predecessors import Legacy, epochs, foreign_publishers, run_folder, take_over
-from lerobot_arena.guard.sink_call import SinkCall
+from lerobot_arena.guard.predecessors import Legacy, epochs, run_folder, take_over
+from lerobot_arena.guard.robot_model import geometry_of
+from lerobot_arena.guard.shipped import shipped_config
 from lerobot_arena.ros import convert, qos
 from lerobot_arena.ros.host import ArenaNode, run_node
 
 _STATE_PERIOD_S = 0.2
 _CENSUS_PERIOD_S = 0.5
+_DIAGNOSTICS_PERIOD_S = 1.0
 # A DDS GUID is 12 bytes of participant, shared by all endpoints of one process, and 4 of endpoint.
 _PARTICIPANT_BYTES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Household:
-    """What the arms of one process share."""
-
-    params: GuardParams
-    robot: RobotSpec
-    epochs: Iterator[int]
-    boot_id: str
-    own_publishers: str
-    legacy: Legacy
-
-
-class ArmEdge:
-    """The topics and services of one guarded arm; implements guard/ports.py."""
-
-    def __init__(self, node: ArenaNode, arm: str, house: Household, *, is_virtual: bool) -> None:
-        self._node, self._house, self._is_virtual = node, house, is_virtual
-        self._own, self._rooms = Belongings(node), Belongings(node)
-        self._state_lock = threading.Lock()
-        self._output: Any = None
-        self._room_topics = ("", "")
-        self._output_sequence = 0
-        self._sink_call: SinkCall | None = None
-        self._pacer: Pacer | None = None
-        knowledge = Knowledge(arm, house.params, house.robot, is_virtual=is_virtual)
-        self.arm = GuardedArm(
-            knowledge, house.params, self, epochs=house.epochs, boot_id=house.boot_id, clock=SystemClock()
-        )
-        self._name = partial(topics.on_arm, arm)
-        self._publish_topics()
-        self._subscribe()
-        self._serve()
-
-    def _publish_topics(self) -> None:
-        own, make, name = convert.own, self._own.publisher, self._name
-        self._command: Any = None
-        if not self._is_virtual:
-            self._command = make(own.JointCommand, name(topics.COMMAND), qos.COMMAND)
-        self._request = make(own.ChunkRequest, name(topics.CHUNK_REQUEST), qos.EVENT)
-        self._cycle = make(own.Cycle, name(topics.CYCLE), qos.STREAM)
-        self._state = make(own.GuardState, name(topics.GUARD_STATE), qos.LATCHED)
-
-    def _subscribe(self) -> None:
-        own, listen, name = convert.own, self._own.subscription, self._name
-        listen(own.ActionChunk, name(topics.ACTION_CHUNK), self._on_chunk, qos.STREAM)
-        listen(convert.Empty, name(topics.ESTOP), lambda _: self.arm.estop("topic"), qos.STREAM)
-        listen(convert.Empty, name(topics.RESET), lambda _: self.arm.reset(), qos.STREAM)
-        if not self._is_virtual:
-            listen(convert.JointState, name(topics.JOINT_STATES), self._on_joint_state, qos.SENSOR)
-            listen(own.EmbodimentStatus, name(topics.EMBODIMENT_STATUS), self._on_embodiment, qos.LATCHED)
-
-    def _serve(self) -> None:
-        verbs: dict[str, Callable[[], Answer]] = {
-            topics.START: self._start,
-            topics.STOP: self.arm.stop,
-            topics.ESTOP: lambda: self.arm.estop("service"),
-            topics.RESET: self.arm.reset,
-            topics.CLEAR_QUEUE: self.arm.clear_queue,
-        }
-        for name, verb in verbs.items():
-            self._own.service(convert.Trigger, self._name(name), partial(_answer, verb))
-        if not self._is_virtual:
-            self._stop_client = self._own.client(convert.Trigger, self._name(topics.EMERGENCY_STOP))
-            self._clear_client = self._own.client(convert.Trigger, self._name(topics.CLEAR_EMERGENCY))
-
-    # Messages
-
-    def _on_chunk(self, message: Any) -> None:
-        try:
-            self.arm.on_chunk(convert.chunk_from_msg(message))
-        except InvalidInput as error:
-            self.arm.refuse_chunk(str(error))
-
-    def _on_joint_state(self, message: Any) -> None:
-        self._take_joints(convert.joints_from_state, message)
-
-    def _on_room_joints(self, message: Any) -> None:
-        self._take_joints(convert.joints_from_room, message)
-
-    def _take_joints(self, read: Callable[[Any, int], Any], message: Any) -> None:
-        try:
-            self.arm.on_joints(read(message, time.monotonic_ns()))
-        except InvalidInput as error:
-            self.arm.refuse_joints(str(error))
-
-    def _on_embodiment(self, message: Any) -> None:
-        self.arm.on_embodiment(convert.from_msg(EmbodimentStatus, message))
-
-    def on_wanted(self, wanted: SessionsWanted) -> None:
-        self.arm.on_wanted(wanted)
-        self._follow_session()
-        self.state_changed()
-
-    def _start(self) -> Answer:
-        self._follow_session()
-        self.census()
-        return self.arm.start()
-
-    def _follow_session(self) -> None:
-        """Speak in the selected session's rooms. Not while running: a run keeps the rooms it began with."""
-        session = self.arm.knowledge.session
-        if session is None or self.arm.is_running:
-            return
-        wanted = (session.joint_input_topic if self._is_virtual else "", session.joint_output_topic)
-        if wanted == self._room_topics:
-            return
-        self._room_topics = wanted
-        self._rooms.clear()
-        self._output, self.arm.knowledge.unusable_rooms = None, ""
-        source, sink = wanted
-        try:
-            if sink:
-                self._output = self._rooms.publisher(convert.own.RoomJoints, sink, qos.STREAM)
-            if source:
-                self._rooms.subscription(convert.own.RoomJoints, source, self._on_room_joints, qos.SENSOR)
-        except NameValidationException as error:
-            self.arm.knowledge.unusable_rooms = f"The session's rooms have unusable topics: {error}"
-
-    # Ports
-
-    def send(self, command: JointCommand, space: JointSpace) -> None:
-        if self._command is not None:
-            self._command.publish(convert.to_msg(command))
-        else:
-            self._publish_output(command, command.positions, space.unit)
-
-    def show_executed(self, command: JointCommand, space: JointSpace, unit: str) -> None:
-        if self._command is not None and self._output is not None:
-            self._publish_output(command, space.in_unit(command.positions, unit), unit or space.unit)
-
-    def _publish_output(self, command: JointCommand, values: Vector, unit: str) -> None:
-        self._output_sequence += 1
-        self._output.publish(
-            convert.joints_to_room(
-                command.joint_names, np.array(values), unit, self._output_sequence, command.stamp_ns
-            )
-        )
-
-    def request_chunk(self, request: ChunkRequest) -> None:
-        self._request.publish(convert.to_msg(request))
-
-    def publish_cycle(self, record: CycleRecord) -> None:
-        self._cycle.publish(convert.cycle_to_msg(record))
-
-    def state_changed(self) -> None:
-        # Built under the lock, so that the latest state is also the last one on the wire.
-        with self._state_lock:
-            self._state.publish(convert.to_msg(self.arm.state()))
-
-    def emergency_stop(self) -> None:
-        if self._is_virtual:
-            self.arm.sink_answered(
-                "nothing more is sent to the clients; their robots hold by their own rules"
-            )
-        else:
-            self._sink_call = SinkCall(
-                self._stop_client, convert.Trigger.Request(), "emergency_stop", self.arm.sink_answered
-            )
-
-    def clear_emergency(self) -> None:
-        if self._is_virtual:
-            self.arm.sink_answered("")
-        else:
-            self._sink_call = SinkCall(
-                self._clear_client, convert.Trigger.Request(), "clear_emergency", self.arm.sink_answered
-            )
-
-    def warn(self, text: str) -> None:
-        self._node.get_logger().warning(f"{self.arm.knowledge.arm}: {text}")
-
-    # Upkeep
-
-    def look(self) -> None:
-        """Every _STATE_PERIOD_S."""
-        if self._sink_call is not None:
-            self._sink_call.look()
-        self._follow_session()
-        self.state_changed()
-
-    def census(self) -> None:
-        """Who else publishes what only this guard may."""
-        topic = self._room_topics[1] if self._is_virtual else self._name(topics.COMMAND)
-        endpoints = self._node.get_publishers_info_by_topic(topic) if topic else []
-        self.arm.on_publishers(
-            foreign_publishers(
-                [
-                    (bytes(end.endpoint_gid).hex(), f"{end.node_namespace.rstrip('/')}/{end.node_name}")
-                    for end in endpoints
-                ],
-                own=self._house.own_publishers,
-                dead=self._house.legacy.dead_publishers(),
-            )
-        )
-
-    def begin(self) -> None:
-        """Start ticking; disarmed."""
-        name = f"control {self.arm.knowledge.arm}"
-        rate_hz = self._house.params.control_rate_hz
-        self._pacer = Pacer(self.arm.tick, rate_hz=rate_hz, name=name, on_death=self.arm.fail)
-        self._pacer.begin()
-
-    def end(self) -> None:
-        """End a run and stop ticking."""
-        self.arm.stop("The guard process was stopped: start again.")
-        if self._pacer is not None:
-            self._pacer.end()
-            self._pacer = None
-
-    def close(self) -> None:
-        """Free what the node made for this arm."""
-        self.end()
-        self._rooms.clear()
-        self._own.clear()
-
-
-def _answer(verb: Callable[[], Answer], _request: Any, response: Any) -> Any:
-    answer = verb()
-    response.success, response.message = answer.success, answer.message
-    return response
 
 
 class GuardNode(ArenaNode):
@@ -281,13 +57,40 @@ class GuardNode(ArenaNode):
         robot = load_robot(self.params.robot)
         own = self._own_publishers()
         legacy = self._take_over(own)
-        self._house = Household(self.params, robot, epochs(legacy.first_epoch), uuid.uuid4().hex, own, legacy)
+        self._house = Household(
+            self.params,
+            robot,
+            epochs(legacy.first_epoch),
+            uuid.uuid4().hex,
+            own,
+            legacy,
+            shipped_config(),
+            self._model_of(robot),
+        )
+        if self.params.enforcement_mode != ENFORCE:
+            self.get_logger().fatal(
+                f"enforcement_mode is {self.params.enforcement_mode}: THE GUARD DOES NOT KEEP THE ARM SAFE."
+            )
+        self._config: GuardConfig | None = None
         if not self.params.virtual:
             self._open(check_arm(self.arm))
+        self._sampler = HostSampler(self._on_host)
+        self._own.subscription(convert.own.GuardConfig, topics.GUARD_CONFIG, self._on_config, qos.LATCHED)
         self._own.subscription(convert.own.SessionsWanted, topics.WANTED, self._on_wanted, qos.LATCHED)
         self._own.subscription(convert.own.SessionsStatus, topics.SESSIONS, self._on_sessions, qos.LATCHED)
         self._own.timer(_STATE_PERIOD_S, self._look)
         self._own.timer(_CENSUS_PERIOD_S, self._census)
+        self._own.timer(_DIAGNOSTICS_PERIOD_S, self._diagnose)
+
+    def _model_of(self, robot: RobotSpec) -> ArmModel:
+        """The arm's shape, or why there is none: then boundaries that need it refuse every start."""
+        if self.params.virtual:
+            return ArmModel()
+        try:
+            return ArmModel(geometry_of(robot))
+        except ArenaError as error:
+            self.get_logger().warning(str(error))
+            return ArmModel(None, str(error))
 
     def _own_publishers(self) -> str:
         """The GID prefix of this process, from a publisher nobody else can have."""
@@ -310,11 +113,13 @@ class GuardNode(ArenaNode):
 
     def start(self) -> None:
         self._is_active = True
+        self._sampler.begin()
         for edge in self._edges.values():
             edge.begin()
 
     def stop(self) -> None:
         self._is_active = False
+        self._sampler.end()
         for edge in self._edges.values():
             edge.end()
 
@@ -329,6 +134,8 @@ class GuardNode(ArenaNode):
     def _open(self, arm: str) -> ArmEdge:
         edge = ArmEdge(self, arm, self._house, is_virtual=self.params.virtual)
         self._edges[arm] = edge
+        if self._config is not None:
+            edge.on_config(self._config)
         if self._is_active:
             edge.begin()
         return edge
@@ -372,6 +179,19 @@ class GuardNode(ArenaNode):
         sessions = convert.from_msg(SessionsStatus, message)
         for edge in self._edges.values():
             edge.arm.on_sessions(sessions)
+
+    def _on_config(self, message: Any) -> None:
+        self._config = convert.from_msg(GuardConfig, message)
+        for edge in self._edges.values():
+            edge.on_config(self._config)
+
+    def _on_host(self, host: HostHealth) -> None:
+        for edge in list(self._edges.values()):
+            edge.arm.on_host(host)
+
+    def _diagnose(self) -> None:
+        for edge in self._edges.values():
+            edge.diagnose()
 
     def _look(self) -> None:
         for edge in self._edges.values():

@@ -54,13 +54,17 @@ def set_niceness(niceness: int) -> bool:
 
 
 class Pacer:
-    """Calls `work` at `rate_hz` until `end`. `on_death` hears when `work` raised: the loop is over then."""
+    """Calls `work` every `period_s()` until `end`. `on_death` hears when `work` raised: the loop is over then."""
 
     def __init__(
-        self, work: Callable[[Tick], None], *, rate_hz: float, name: str, on_death: Callable[[str], None]
+        self,
+        work: Callable[[Tick], None],
+        *,
+        period_s: Callable[[], float],
+        name: str,
+        on_death: Callable[[str], None],
     ) -> None:
-        self._work, self._on_death = work, on_death
-        self._period_ns = round(NS / rate_hz)
+        self._work, self._on_death, self._period_s = work, on_death, period_s
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -75,9 +79,13 @@ class Pacer:
             self._thread.join(timeout=2.0)
 
     def _run(self) -> None:
-        deadlines = Deadlines(self._period_ns, time.monotonic_ns())
+        period_s = self._period_s()
+        deadlines = Deadlines(round(period_s * NS), time.monotonic_ns())
         try:
             while not self._ending.is_set():
+                if self._period_s() != period_s:
+                    period_s = self._period_s()
+                    deadlines = Deadlines(round(period_s * NS), time.monotonic_ns())
                 wait_ns = deadlines.next_ns - time.monotonic_ns()
                 if wait_ns > 0:
                     time.sleep(wait_ns / NS)

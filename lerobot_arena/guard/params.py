@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from lerobot_arena.core.params import param
+from lerobot_arena.core.reaction import ENFORCE, ENFORCEMENT_MODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,30 @@ class GuardParams:
     )
     first_chunk_timeout_s: float = param(
         10.0, "How long a start waits for its first action chunk.", lowest=0.1, highest=600.0
+    )
+    enforcement_mode: str = param(
+        ENFORCE,
+        "enforce; monitor asks every check but forwards the policy's own action; log_only asks only for finite "
+        "values of the right shape. The last two do not keep the arm safe.",
+        choices=ENFORCEMENT_MODES,
+    )
+    ramp_s: float = param(
+        0.5, "After a start or a resume the speed limits grow over this time.", lowest=0.0, highest=60.0
+    )
+    slow_factor: float = param(
+        0.5, "Share of the speed limits that the reaction slow_down leaves.", lowest=0.05, highest=1.0
+    )
+    slow_release_s: float = param(
+        1.0, "slow_down ends after this time without an objection.", lowest=0.0, highest=60.0
+    )
+    slow_limit_s: float = param(
+        30.0, "slow_down that lasts longer becomes a hold.", lowest=0.1, highest=3600.0
+    )
+    retreat_s: float = param(
+        3.0, "How long the reaction retreat goes back along the executed path.", lowest=0.1, highest=60.0
+    )
+    reset_cooldown_s: float = param(
+        0.5, "A reset is refused so soon after the e-stop.", lowest=0.0, highest=60.0
     )
     inference_timeout_s: float = param(
         3.0, "Silence of inference's status after which a start is refused.", lowest=0.5, highest=60.0

@@ -3,7 +3,7 @@
 
 from typing import Protocol
 
-from lerobot_arena.core.cycle import ChunkRequest, CycleRecord, JointCommand
+from lerobot_arena.core.cycle import ChunkRequest, ContextEvent, CycleRecord, JointCommand
 from lerobot_arena.guard.joint_space import JointSpace
 
 
@@ -19,6 +19,9 @@ class ArmPorts(Protocol):
     def request_chunk(self, request: ChunkRequest) -> None: ...
 
     def publish_cycle(self, record: CycleRecord) -> None: ...
+
+    def publish_event(self, event: ContextEvent) -> None:
+        """A reaction began, ended or grew."""
 
     def state_changed(self) -> None:
         """Something a person would want to know changed: publish the state now."""

@@ -28,6 +28,7 @@ class Situation:
     embodiment_problem: str = ""
     latched: str = ""
     defect: str = ""
+    unguarded: str = ""
 
 
 def reasons_against(now: Situation) -> Iterator[str]:
@@ -51,6 +52,8 @@ def reasons_against(now: Situation) -> Iterator[str]:
         yield f"Somebody else commands this arm: {', '.join(now.foreign_publishers)}. Stop it."
     if now.embodiment_problem:
         yield now.embodiment_problem
+    if now.unguarded:
+        yield now.unguarded
 
 
 def _inference(now: Situation) -> Iterator[str]:

@@ -2,7 +2,6 @@
 """A check in its place in a chain: under which name and layer it speaks, and what is done when it objects."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from lerobot_arena.core.reaction import HOLD, SLOW_DOWN
 from lerobot_arena.core.verdict import Decision
@@ -24,7 +23,7 @@ class Trigger:
 
 @dataclass(slots=True)
 class Seat:
-    """One check of a chain. `key` tells whether a later chain can keep this seat, with what it remembers.
+    """One check of a chain.
 
     The first `warn_frames - 1` objections in a row are warnings. Active for longer than `timeout_s` is a REJECT.
     """
@@ -36,7 +35,6 @@ class Seat:
     warn_frames: int = 1
     timeout_s: float = 0.0
     is_mandatory: bool = False
-    key: Any = None
     _in_row: int = field(default=0, init=False)
     _active_since_s: float | None = field(default=None, init=False)
 
@@ -67,16 +65,18 @@ class Seat:
         if self._in_row < self.warn_frames:
             warning = f"Warning {self._in_row} of {self.warn_frames}: {finding.reason}"
             return Finding(Decision.CLAMP, warning), None
+        # Going slower answers too much of something. A sensor that is gone or a limit that is passed is no such thing.
+        is_slowing = self.reaction == SLOW_DOWN and finding.decision == Decision.REJECT
         trigger = Trigger(
             self.name,
             self.check.name,
             finding.decision,
-            self.reaction,
+            self.check.reaction if self.reaction == SLOW_DOWN and not is_slowing else self.reaction,
             finding.reason,
-            self.check.escalates_to_emergency,
+            self.check.escalates_to_emergency and finding.decision == Decision.FAULT,
             finding.hold_at_measured,
         )
-        if self.reaction == SLOW_DOWN:
+        if is_slowing:
             return Finding(Decision.CLAMP, f"Slower: {finding.reason}"), trigger
         return finding, trigger
 
@@ -87,4 +87,4 @@ class Seat:
 
 def core_seat(check: Check, *, is_mandatory: bool = False) -> Seat:
     """A check that is always there, under its own name and layer."""
-    return Seat(check, check.name, check.layer, check.reaction, is_mandatory=is_mandatory, key=check.name)
+    return Seat(check, check.name, check.layer, check.reaction, is_mandatory=is_mandatory)

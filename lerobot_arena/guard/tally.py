@@ -4,6 +4,7 @@
 from dataclasses import dataclass, field
 
 from lerobot_arena.core.cycle import CycleRecord
+from lerobot_arena.core.risk import RiskLevel
 from lerobot_arena.core.stats import StageTimes
 from lerobot_arena.core.verdict import Outcome
 
@@ -20,6 +21,8 @@ class Tally:
     decisions: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
     action_age_s: float = 0.0
     queue_steps: int = 0
+    risk: RiskLevel = RiskLevel.NORMAL
+    reaction: str = ""
     stages: StageTimes = field(default_factory=StageTimes)
 
     def add(self, record: CycleRecord) -> None:
@@ -31,6 +34,7 @@ class Tally:
             self.held += 1
         else:
             self.sent += 1
+        self.risk, self.reaction = record.risk, record.reaction
         self.action_age_s, self.queue_steps = record.action_age_s, record.queue_steps
         for stage in record.stages:
             self.stages.add(stage.name, stage.p50_ms)

@@ -4,6 +4,7 @@
 The guard in it is the real one, from the chunk queue to the latch; what is replaced are the processes around it.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -13,13 +14,15 @@ import numpy as np
 
 from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.clock import ManualClock
-from lerobot_arena.core.cycle import ChunkRequest, CycleRecord, JointCommand
+from lerobot_arena.core.cycle import ChunkRequest, ContextEvent, CycleRecord, JointCommand
+from lerobot_arena.core.guard_config import BoundaryWanted, GuardConfig, RunWanted, TaskWanted
 from lerobot_arena.core.observation import FloatArray, JointSample
 from lerobot_arena.core.robot import RobotSpec, load_robot
 from lerobot_arena.core.session import READY, SessionsStatus, SessionStatus, SessionsWanted, SessionWanted
 from lerobot_arena.guard.arm import GuardedArm
+from lerobot_arena.guard.boundary import Boundary, Node
 from lerobot_arena.guard.joint_space import JointSpace
-from lerobot_arena.guard.knowledge import Knowledge
+from lerobot_arena.guard.knowledge import ArmModel, Knowledge
 from lerobot_arena.guard.pacing import Tick
 from lerobot_arena.guard.params import GuardParams
 
@@ -42,7 +45,9 @@ class WrittenPorts:
     cycles: list[CycleRecord] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     sink_calls: list[str] = field(default_factory=list)
+    events: list[ContextEvent] = field(default_factory=list)
     changes: int = 0
+    sink_error: Exception | None = None
 
     def send(self, command: JointCommand, space: JointSpace) -> None:
         self.commands.append(command)
@@ -56,17 +61,34 @@ class WrittenPorts:
     def publish_cycle(self, record: CycleRecord) -> None:
         self.cycles.append(record)
 
+    def publish_event(self, event: ContextEvent) -> None:
+        self.events.append(event)
+
     def state_changed(self) -> None:
         self.changes += 1
 
     def emergency_stop(self) -> None:
         self.sink_calls.append("emergency_stop")
+        if self.sink_error is not None:
+            raise self.sink_error
 
     def clear_emergency(self) -> None:
         self.sink_calls.append("clear_emergency")
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
+
+
+def plain_config(version: int = 0, *boundaries: Boundary) -> GuardConfig:
+    """A task `default` under these boundaries; by default one that any arm fits."""
+    chosen = boundaries or (Boundary("speed", (Node("velocity"),)),)
+    names = [boundary.name for boundary in chosen]
+    task = {"name": "default", "boundaries": names, "virtual_boundaries": names}
+    return GuardConfig(
+        version,
+        tuple(BoundaryWanted(b.name, 1, json.dumps(b.mapping())) for b in chosen),
+        (TaskWanted("default", json.dumps(task)),),
+    )
 
 
 class GuardWorld:
@@ -86,6 +108,8 @@ class GuardWorld:
         unit: str = "radians",
         robot: RobotSpec | None = None,
         are_joints_alive: bool = True,
+        config: GuardConfig | None = None,
+        model: ArmModel | None = None,
     ) -> None:
         self.robot = robot or load_robot("so101")
         self.clock = ManualClock()
@@ -99,24 +123,32 @@ class GuardWorld:
         self.joint_unit = unit if is_virtual else "radians"
         # A busy machine may suspend this process in a check; time here is the manual clock's.
         params = replace(params or GuardParams(), check_budget_ms=1000.0)
-        knowledge = Knowledge(arm, params, self.robot, is_virtual=is_virtual)
+        knowledge = Knowledge(arm, params, self.robot, is_virtual=is_virtual, model=model)
         self.arm = GuardedArm(
-            knowledge, params, self.ports, epochs=count(1000), boot_id="boot", clock=self.clock
+            knowledge,
+            params,
+            self.ports,
+            epochs=count(1000),
+            boot_id="boot",
+            clock=self.clock,
+            shipped=config or plain_config(),
         )
         names = self.robot.joint_names
         self.status = SessionStatus("demo", status=READY, is_loaded=True, joint_names=names, unit=unit)
         self.inference_boot_id = "inference-1"
         self._chunks = self._answered = self._late_in_row = 0
         self._cooking: list[tuple[int, int, ActionChunk]] = []
-        self.arm.on_wanted(
-            SessionsWanted(
-                1,
-                (SessionWanted("demo", arm, "demo", is_virtual=is_virtual, joint_output_topic="/rooms/out"),),
-            )
+        self._session = SessionWanted(
+            "demo", arm, "demo", is_virtual=is_virtual, joint_output_topic="/rooms/out"
         )
+        self.want()
         self.report()
         if are_joints_alive:
             self.say_joints()
+
+    def want(self, **run: Any) -> None:
+        """The session exists, and its next start is meant like this (fields of RunWanted)."""
+        self.arm.on_wanted(SessionsWanted(1, (self._session,), (RunWanted(self._session.arm, **run),)))
 
     def report(self) -> None:
         """Inference says what it holds."""
