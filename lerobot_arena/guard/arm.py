@@ -94,10 +94,12 @@ class GuardedArm:
     def on_wanted(self, wanted: SessionsWanted) -> None:
         self.knowledge.take_wanted(wanted)
         self._look_at_run()
+        self.refresh()
 
     def on_sessions(self, sessions: SessionsStatus) -> None:
         self.knowledge.take_report(sessions, self._clock.steady_ns())
         self._look_at_run()
+        self.refresh()
 
     def on_config(self, config: GuardConfig) -> None:
         """Boundaries and tasks; a run goes on with them from its next cycle, or they wait for its end."""
@@ -119,9 +121,9 @@ class GuardedArm:
     def on_hardware(self, reading: HardwareReading) -> None:
         self.knowledge.take_hardware(reading, self._clock.steady_ns())
 
-    def on_host(self, host: HostHealth) -> None:
-        """The health of this machine, from a thread that samples it."""
-        self.knowledge.take_host(host, self._clock.steady_ns())
+    def on_host(self, host: HostHealth, taken_ns: int) -> None:
+        """How this machine was at `taken_ns` (steady)."""
+        self.knowledge.take_host(host, taken_ns)
 
     def on_chunk(self, chunk: ActionChunk) -> None:
         status = self._machine.status

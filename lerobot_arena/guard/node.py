@@ -11,7 +11,6 @@ from rclpy.exceptions import NameValidationException
 from lerobot_arena.core import topics
 from lerobot_arena.core.errors import ArenaError
 from lerobot_arena.core.guard_config import GuardConfig
-from lerobot_arena.core.hardware import HostHealth
 from lerobot_arena.core.ids import check_arm, escape
 from lerobot_arena.core.reaction import ENFORCE
 from lerobot_arena.core.robot import RobotSpec, load_robot
@@ -19,7 +18,7 @@ from lerobot_arena.core.session import GuardState, SessionsStatus, SessionsWante
 from lerobot_arena.guard.belongings import Belongings
 from lerobot_arena.guard.edge import ArmEdge, Household
 from lerobot_arena.guard.fleet import plan_fleet
-from lerobot_arena.guard.host_sampler import HostSampler
+from lerobot_arena.guard.host_sampler import HostLook, HostSampler
 from lerobot_arena.guard.knowledge import ArmModel
 from lerobot_arena.guard.pacing import set_niceness
 from lerobot_arena.guard.params import GuardParams
@@ -46,6 +45,7 @@ class GuardNode(ArenaNode):
         self._edges: dict[str, ArmEdge] = {}
         self._refused: dict[str, Any] = {}
         self._own = Belongings(self)
+        self._sampler: HostSampler | None = None
         self._is_active = False
 
     def set_up(self) -> None:
@@ -74,7 +74,8 @@ class GuardNode(ArenaNode):
         self._config: GuardConfig | None = None
         if not self.params.virtual:
             self._open(check_arm(self.arm))
-        self._sampler = HostSampler(self._on_host)
+        self._sampler = HostSampler()
+        self._sampler.start()
         self._own.subscription(convert.own.GuardConfig, topics.GUARD_CONFIG, self._on_config, qos.LATCHED)
         self._own.subscription(convert.own.SessionsWanted, topics.WANTED, self._on_wanted, qos.LATCHED)
         self._own.subscription(convert.own.SessionsStatus, topics.SESSIONS, self._on_sessions, qos.LATCHED)
@@ -113,17 +114,18 @@ class GuardNode(ArenaNode):
 
     def start(self) -> None:
         self._is_active = True
-        self._sampler.begin()
         for edge in self._edges.values():
             edge.begin()
 
     def stop(self) -> None:
         self._is_active = False
-        self._sampler.end()
         for edge in self._edges.values():
             edge.end()
 
     def tear_down(self) -> None:
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = None
         for arm in list(self._edges):
             self._edges.pop(arm).close()
         for publisher in self._refused.values():
@@ -185,16 +187,15 @@ class GuardNode(ArenaNode):
         for edge in self._edges.values():
             edge.on_config(self._config)
 
-    def _on_host(self, host: HostHealth) -> None:
-        for edge in list(self._edges.values()):
-            edge.arm.on_host(host)
-
     def _diagnose(self) -> None:
         for edge in self._edges.values():
             edge.diagnose()
 
     def _look(self) -> None:
+        host = self._sampler.latest if self._sampler is not None else HostLook()
         for edge in self._edges.values():
+            if host.health is not None:
+                edge.arm.on_host(host.health, host.taken_ns)
             edge.look()
 
     def _census(self) -> None:

@@ -146,6 +146,8 @@ def test_a_reset_ends_disarmed_and_moves_nothing(world: GuardWorld) -> None:
     world.start()
     world.arm.estop("service")
     sent = len(world.commands)
+    assert "a moment ago" in world.arm.reset().message, "an e-stop is not reset in the same breath"
+    world.step(30)
     assert world.arm.reset().success
     world.step(100)
     state = world.arm.state()
@@ -167,6 +169,7 @@ def test_an_embodiment_in_emergency_latches_its_guard(world: GuardWorld) -> None
     """So that a guard that was restarted while latched is latched again."""
     world.arm.on_embodiment(stopped_embodiment())
     assert world.state == EMERGENCY
+    world.step(30)
     assert world.arm.reset().success
     world.arm.on_embodiment(stopped_embodiment())  # sent before it heard of the reset
     assert world.state == STOPPED
@@ -180,7 +183,8 @@ def test_an_embodiment_in_emergency_latches_its_guard(world: GuardWorld) -> None
 
 def test_an_embodiment_that_does_not_clear_latches_again(world: GuardWorld) -> None:
     world.arm.on_embodiment(stopped_embodiment())
-    world.arm.reset()
+    world.step(30)
+    assert world.arm.reset().success
     world.step(150)
     world.arm.on_embodiment(stopped_embodiment())
     assert world.state == EMERGENCY

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.cycle import ChunkRequest
-from lerobot_arena.core.session import ERROR, RUNNING, STOPPED
+from lerobot_arena.core.session import EMERGENCY, ERROR, RUNNING, STOPPED
 from lerobot_arena.core.verdict import Decision, Outcome
 from lerobot_arena.guard.pacing import Tick
 from lerobot_arena.guard.params import GuardParams
@@ -71,7 +71,7 @@ def assert_limits_kept(world: GuardWorld) -> None:
 
 
 @pytest.mark.parametrize("value", [nan, inf, -inf, 1e308])
-def test_a1_a2_a_value_that_is_no_number_rejects_the_whole_action_and_five_stop(value: float) -> None:
+def test_a1_a2_a_value_that_is_no_number_rejects_the_whole_action_and_five_latch(value: float) -> None:
     world = tampered(spoil(slice(None), 3, value))
     record = world.step()
     while record.outcome is not Outcome.HELD:
@@ -79,7 +79,7 @@ def test_a1_a2_a_value_that_is_no_number_rejects_the_whole_action_and_five_stop(
     assert record.decision is Decision.REJECT and "wrist_flex" in record.reason
     sent = len(world.commands)
     world.step(5)
-    assert world.state == STOPPED and "not finite" in world.arm.state().message
+    assert world.state == EMERGENCY and "not finite" in world.arm.state().message
     world.step(100)
     assert len(world.commands) == sent
 
@@ -167,7 +167,7 @@ def test_a8_a_huge_step_is_scaled_whole() -> None:
 
 
 def test_a10_speed_grows_within_the_acceleration() -> None:
-    world = GuardWorld(policy=moving(2.9))
+    world = GuardWorld(policy=moving(2.9), params=GuardParams(ramp_s=0.0))
     world.start()
     world.step(10)
     positions = [0.0] + [c.positions[0] for c in world.commands]
@@ -243,7 +243,7 @@ def test_b1_without_a_joint_state_nothing_starts() -> None:
     assert not answer.success and "No joint state has come yet" in answer.message
 
 
-def test_b2_one_joint_message_then_silence_holds_within_the_timeout_and_stops() -> None:
+def test_b2_one_joint_message_then_silence_holds_within_the_timeout_and_latches() -> None:
     world = GuardWorld(policy=moving(0.2))
     world.start()
     world.are_joints_alive = False
@@ -256,7 +256,7 @@ def test_b2_one_joint_message_then_silence_holds_within_the_timeout_and_stops() 
     assert record.decision is Decision.FAULT and "joint state" in record.reason
     world.step(GRACE + 5)
     assert len(world.commands) == held_from
-    assert world.state == STOPPED and "joint state" in world.arm.state().message
+    assert world.state == EMERGENCY and "joint state" in world.arm.state().message
 
 
 def test_after_a_hold_the_arm_sets_off_from_standstill() -> None:
