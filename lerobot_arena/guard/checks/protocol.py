@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.hardware import HardwareReading, HostHealth, Score
-from lerobot_arena.core.reaction import HOLD
+from lerobot_arena.core.reaction import EMERGENCY_STOP, HOLD
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.guard.limiter import Vector
 
@@ -46,18 +46,32 @@ class Pose:
     up: tuple[float, float, float]
 
 
+TABLE = "table"
+WIDEST_MARGIN_M = 0.01
+
+
 class Geometry(Protocol):
-    """What a robot model knows of a joint vector in radians; both answers come from a small cache."""
+    """What a robot model knows of a joint vector in radians; both answers come from a small cache.
+
+    `moves_tool` says of each joint whether the end effector's pose depends on it.
+    """
+
+    moves_tool: tuple[bool, ...]
 
     def pose(self, joints_rad: Vector) -> Pose: ...
 
-    def touching(self, joints_rad: Vector, margin_m: float) -> tuple[str, str] | None:
-        """Two parts, or a part and `table`, nearer than `margin_m`; neighbours by design do not count."""
+    def near(self, joints_rad: Vector) -> Mapping[tuple[str, str], float]:
+        """Pairs of parts, or TABLE and a part, nearer than WIDEST_MARGIN_M → gap in m, negative by how deep they
+        overlap. Neighbours by design do not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The arm that a run's checks are built for; `geometry` is None when no model of it is known."""
+    """The arm that a run's checks are built for; `geometry` is None when no model of it is known.
+
+    `opening` is per joint 1 where a larger value opens a gripper, -1 where it closes one, 0 for other joints; without
+    it a joint named gripper opens upwards.
+    """
 
     joint_names: tuple[str, ...]
     unit: str
@@ -65,16 +79,24 @@ class Body:
     period_s: float = 0.02
     geometry: Geometry | None = None
     no_geometry_because: str = "this arm has no robot model"
+    opening: Vector = ()
+
+    @property
+    def gripper_opening(self) -> Vector:
+        """`opening`, known or by name."""
+        return self.opening or tuple(float(name.endswith("gripper")) for name in self.joint_names)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckInput:
     """One cycle. Vectors are in `unit`, in the order of `joint_names`; velocities in that unit per second.
+    `previous_acceleration` is what led to `previous_velocity`; empty where nobody knows, which counts as none.
 
     `proposed` is None when nothing was due, and `absence` then says why. Ages are seconds on the guard's steady
     clock, negative before the first message. `dt_s` is the time this step may use. `now_s` is that steady clock;
     `run_s` the time of this run without its pauses, 0 when nothing runs. `overlap` is how far the newest chunk is from
-    the one it replaced where both say something (root mean square, in units), None without such a pair.
+    the one it replaced where both say something (root mean square, as a share of the joints' ranges), None without
+    such a pair.
     """
 
     joint_names: tuple[str, ...]
@@ -105,6 +127,7 @@ class CheckInput:
     host_age_s: float = -1.0
     embodiment_age_s: float = -1.0
     embodiment_problem: str = ""
+    previous_acceleration: Vector = ()
 
     @property
     def action(self) -> Vector:
@@ -152,6 +175,7 @@ class Check(ABC):
     params_type: ClassVar[type] = NoParams
     reaction: ClassVar[str] = HOLD  # to a REJECT or FAULT, unless a boundary says otherwise
     may_slow: ClassVar[bool] = False  # whether slowing down is an answer to its objection
+    hardest: ClassVar[str] = EMERGENCY_STOP  # no fallback may be harder
     escalates_to_emergency: ClassVar[bool] = False  # an objection that lasts is latched, not only a stop
     needs_geometry: ClassVar[bool] = False
 
