@@ -13,7 +13,7 @@ from typing import Any
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.params import params_from_mapping
-from lerobot_arena.core.reaction import NAMES, SLOW_DOWN
+from lerobot_arena.core.reaction import NAMES, SEVERITY, SLOW_DOWN
 from lerobot_arena.guard.checks.table import CHECKS, MANDATORY_CHECKS
 
 TYPES = ("single", "list", "graph")
@@ -118,6 +118,10 @@ def _node(data: Any, where: str) -> Node:
     if fallback == SLOW_DOWN and not check.may_slow:
         raise InvalidInput(
             f"{where}: slowing down is no answer to {callback}; choose hold_position, stop or another fallback."
+        )
+    if fallback and SEVERITY[fallback] > SEVERITY[check.hardest]:
+        raise InvalidInput(
+            f"{where}: {callback} is too uncertain for {fallback}; choose {check.hardest} or something milder."
         )
     when = entry.get("enter_when")
     return Node(

@@ -9,12 +9,16 @@ alone, and jumps when that is wrong: lerobot#4223.)
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil, sqrt
+from types import MappingProxyType
 
 from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.clock import NS, seconds_between
 from lerobot_arena.core.cycle import ChunkRequest
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.hardware import Score
 from lerobot_arena.guard.joint_space import JointSpace
 from lerobot_arena.guard.limiter import Vector
 
@@ -22,6 +26,8 @@ _LATENCIES = 8
 _OPEN_REQUESTS = 16
 _PLAYED_CYCLES = 4096
 _SHORTEST_RETRY_S = 0.25
+# A plan says nothing about now when the arm held for much of it.
+_FOLLOWED = 0.8
 # Before anything is known of a policy's speed: it may be slow, and asking again costs it another inference.
 _FIRST_RETRY_S, _LONGEST_FIRST_RETRY_S = 0.5, 2.0
 
@@ -57,6 +63,24 @@ class Plan:
         return tuple(a + share * (b - a) for a, b in zip(row, self.rows[index + 1]))
 
 
+def disagreement(old: Plan, new: Plan, spans: Vector, now_ns: int) -> float | None:
+    """How far two plans are apart where both say something of the future: root mean square, as a share of the spans.
+
+    None when they have no common future. NaN and infinity in a plan come out as such.
+    """
+    total, steps = 0.0, 0
+    begin = max(0, ceil(seconds_between(new.origin_ns, now_ns) / new.dt_s))
+    for index in range(begin, len(new.rows)):
+        before = old.at(new.origin_ns + round(index * new.dt_s * NS))
+        if before is None:
+            break
+        for a, b, span in zip(before, new.rows[index], spans):
+            share = (b - a) / span
+            total += share * share
+        steps += 1
+    return sqrt(total / (steps * len(spans))) if steps else None
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What is due now; `action` is None when nothing is."""
@@ -88,11 +112,18 @@ class ChunkQueue:
         self.accepted_ns = 0
         self.refused = 0
         self.refusal = ""
+        self.overlap: float | None = None
+        self.scores: Mapping[str, Score] = MappingProxyType({})
 
     @property
     def latency_s(self) -> float:
         """Longest of the latest round trips from request to chunk; 0 before the first."""
         return max(self._latencies_s, default=0.0)
+
+    def scores_age_s(self, now_ns: int) -> float:
+        """Age of the observation the scores were computed from; negative before the first chunk."""
+        plan = self._plan
+        return max(0.0, seconds_between(plan.observed_ns, now_ns)) if plan is not None else -1.0
 
     @property
     def capacity(self) -> int:
@@ -108,8 +139,11 @@ class ChunkQueue:
         except InvalidInput as error:
             self.refuse(str(error))
             return False
+        plan = self._planned(chunk, rows, now_ns)
+        overlap = self._overlap(plan, now_ns)
         with self._lock:
-            self._take(chunk, rows, now_ns)
+            self.overlap = overlap
+            self._take(chunk, plan, now_ns)
         return True
 
     def refuse(self, problem: str) -> None:
@@ -129,19 +163,34 @@ class ChunkQueue:
         if chunk.sequence <= self._sequence:
             raise InvalidInput(f"The action chunk {chunk.sequence} came after chunk {self._sequence}.")
 
-    def _take(self, chunk: ActionChunk, rows: tuple[Vector, ...], now_ns: int) -> None:
+    def _planned(self, chunk: ActionChunk, rows: tuple[Vector, ...], now_ns: int) -> Plan:
         observed_ns = now_ns - round(chunk.observation_age_s * NS)
-        missed_s = min(chunk.observation_age_s, self._played_since(observed_ns))
+        with self._lock:
+            missed_s = min(chunk.observation_age_s, self._played_since(observed_ns))
         steps = min(chunk.execute_steps or len(rows), len(rows))
-        self._plan = Plan(
+        return Plan(
             rows,
             chunk.dt_s,
             now_ns - round(missed_s * NS),
             observed_ns,
             now_ns + round(steps * chunk.dt_s * NS),
         )
+
+    def _overlap(self, plan: Plan, now_ns: int) -> float | None:
+        """How far `plan` is from the present one; None when there is none, or the arm did not follow it."""
+        old = self._plan
+        with self._lock:
+            played_s = self._played_since(self.accepted_ns)
+        if old is None or played_s < _FOLLOWED * seconds_between(self.accepted_ns, now_ns) - self._period_s:
+            return None
+        # Without the lock, for which the control thread waits.
+        return disagreement(old, plan, self._space.spans, now_ns)
+
+    def _take(self, chunk: ActionChunk, plan: Plan, now_ns: int) -> None:
+        self._plan = plan
         self._sequence = chunk.sequence
         self.accepted += 1
+        self.scores = {score.name: score for score in chunk.scores}
         self.accepted_ns = now_ns
         self.refusal = ""
         self._is_waiting = False

@@ -201,3 +201,65 @@ def test_open_requests_are_bounded() -> None:
     for second in range(1, 500):
         made.request(at(second))
     assert len(made._open) <= 16
+
+
+def contradicted(made: ChunkQueue, shift_rad: float, **values: Any) -> float | None:
+    """The overlap once a chunk that wants all joints `shift_rad` further than `line` replaced the present one."""
+    shifted = line().actions + shift_rad
+    assert made.offer(line(sequence=made.accepted + 1, actions=shifted, **values), at(0.3))
+    return made.overlap
+
+
+def test_a_first_chunk_and_one_without_common_future_are_compared_with_nothing() -> None:
+    made = queue()
+    made.offer(line(steps=10), at(0))
+    assert made.overlap is None
+    play(made, 0.0, 0.3)
+    made.offer(line(sequence=2), at(0.4))
+    assert made.overlap is None, "the plan before ended at a third of a second"
+
+
+def test_a16_a_chunk_that_goes_on_with_the_plan_agrees_and_a_jump_is_told_as_a_share_of_the_ranges() -> None:
+    """A16: a chunk whose delay was estimated wrong begins elsewhere than where the old plan is."""
+    made = queue()
+    made.offer(line(), at(0))
+    play(made, 0.0, 0.3)
+    # Seen 0.3 s ago and played since: row 9 is now, as in the old plan.
+    assert made.offer(line(sequence=2, observation_age_s=0.3), at(0.3))
+    assert made.overlap == pytest.approx(0.0, abs=1e-9)
+    spans = np.array(SPACE.spans)
+    jumped = queue()
+    jumped.offer(line(), at(0))
+    play(jumped, 0.0, 0.3)
+    expected = np.sqrt(np.mean((0.5 / spans) ** 2))
+    assert contradicted(jumped, 0.5, observation_age_s=0.3) == pytest.approx(expected)
+
+
+def test_a_plan_that_the_arm_did_not_follow_is_no_measure() -> None:
+    made = queue()
+    made.offer(line(), at(0))
+    play(made, 0.0, 0.1)  # and holds from there on
+    assert contradicted(made, 0.5) is None
+
+
+def test_a_new_chunk_that_is_not_finite_disagrees_in_no_finite_number() -> None:
+    for bad in (np.nan, 1e308, -np.inf):
+        made = queue()
+        made.offer(line(), at(0))
+        play(made, 0.0, 0.3)
+        overlap = contradicted(made, bad)
+        assert overlap is not None and not overlap < 1e300
+
+
+@given(age_s=st.floats(0, 0.3), shift=st.floats(-1, 1))
+def test_the_disagreement_of_shifted_plans_is_their_shift_whatever_the_delay(
+    age_s: float, shift: float
+) -> None:
+    steady = np.full((30, 6), 0.1)
+    made = queue()
+    made.offer(line(actions=steady), at(0))
+    for cycle in range(15):
+        made.played(at(cycle * PERIOD), PERIOD)
+    made.offer(line(sequence=2, actions=steady + shift, observation_age_s=age_s), at(0.3))
+    expected = abs(shift) * np.sqrt(np.mean(1.0 / np.array(SPACE.spans) ** 2))
+    assert made.overlap == pytest.approx(expected, abs=1e-9)

@@ -23,6 +23,7 @@ class JointAge(Check):
     layer: ClassVar[str] = "L3"
     phase: ClassVar[Phase] = Phase.SENSE
     params_type: ClassVar[type] = JointAgeParams
+    escalates_to_emergency: ClassVar[bool] = True
 
     def examine(self, given: CheckInput) -> Finding:
         if 0.0 <= given.joint_age_s <= self.params.timeout_s and len(given.measured) == len(
