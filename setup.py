@@ -58,6 +58,7 @@ PACKAGE_DATA = {
     NAME: [
         "py.typed",
         "robots/*.yaml",
+        "boundaries/*.yaml",
         "bridge/migrations/**/*",
         "bridge/ui/**/*",
         "models/**/*.onnx",
