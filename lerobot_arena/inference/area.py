@@ -5,6 +5,8 @@ Training data, the exported graph and tests all use this definition: mean of eac
 A block's sum is exact in float32, so numpy and an ONNX AveragePool agree bit for bit.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,10 +28,16 @@ def area_average(image: NDArray[np.uint8], height: int, width: int) -> NDArray[n
     rows, columns = area_factors(image.shape[0], image.shape[1], to_height=height, to_width=width)
     if rows == columns == 1:
         return image
-    # Rows first, over contiguous memory: 15 times faster than one sum over both axes.
-    tall = image.reshape(height, rows, -1).sum(axis=1, dtype=np.uint32)
+    # Row by row over contiguous memory, in the smallest type that holds a block: far faster than a sum over axes.
+    kind = np.uint16 if rows * columns <= np.iinfo(np.uint16).max // 255 else np.uint32
+    tall: NDArray[Any] = image[::rows].astype(kind)
+    for row in range(1, rows):
+        tall += image[row::rows]
     parts = tall.reshape(height, width, columns, image.shape[2])
-    total = np.add.reduce([parts[:, :, i] for i in range(columns)]).astype(np.float32)
+    block: NDArray[Any] = parts[:, :, 0].copy()
+    for column in range(1, columns):
+        block += parts[:, :, column]
+    total = block.astype(np.float32)
     return np.rint(total / np.float32(rows * columns)).astype(np.uint8)
 
 

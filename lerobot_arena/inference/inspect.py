@@ -14,6 +14,7 @@ from lerobot_arena.inference.checkpoint import TASK_TYPES
 from lerobot_arena.inference.dataset_info import bare_name
 from lerobot_arena.inference.drafts import HOLD, HOLD_FPS, REPLAY, Draft, mapping_or_empty, read_draft
 from lerobot_arena.inference.manifest import FILE_NAME, PolicyManifest
+from lerobot_arena.inference.scores.ood import described
 
 
 def inspect_policy(path: str, *, wanted: SessionWanted, robot: RobotSpec | None) -> PolicyManifest:
@@ -38,6 +39,7 @@ def inspect_policy(path: str, *, wanted: SessionWanted, robot: RobotSpec | None)
     checks.check_task(takes_task, wanted.language_instruction, draft.policy_type)
     extra = [name for name in wanted.camera_names if name not in {c.name for c in draft.cameras}]
     sources += [f"camera {name}: not used by the policy" for name in extra]
+    sources += filter(None, [described(draft.kind, draft.folder)])
     return PolicyManifest(
         kind=draft.kind,
         policy_type=draft.policy_type,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.clock import NS, Clock, seconds_between
 from lerobot_arena.core.errors import InvalidInput, PolicyFailed
+from lerobot_arena.core.hardware import Score
 from lerobot_arena.core.observation import JointSample
 from lerobot_arena.core.robot import RobotSpec
 from lerobot_arena.core.session import ERROR, INITIALIZING, READY, SessionStatus, SessionWanted
@@ -22,6 +23,8 @@ from lerobot_arena.inference.joints import JointIntake
 from lerobot_arena.inference.manifest import PolicyManifest
 from lerobot_arena.inference.policies.protocol import PolicyInput
 from lerobot_arena.inference.pool import Job
+from lerobot_arena.inference.scores.protocol import Seen
+from lerobot_arena.inference.scores.scoring import Look, Scoring
 from lerobot_arena.inference.sync import Item, Match, Miss, Synchroniser, SyncRules
 from lerobot_arena.inference.worker_client import WorkerClient, WorkerLost
 
@@ -48,6 +51,7 @@ class Session:
         self._manifest: PolicyManifest | None = None
         self._intake: JointIntake | None = None
         self._sync: Synchroniser[JointSample | LazyFrame] | None = None
+        self._scoring: Scoring | None = None
         self._stages = StageTimes()
         self._status = SessionStatus(wanted.session_id)
         self._images = dict.fromkeys(wanted.camera_names, 0)
@@ -68,11 +72,12 @@ class Session:
         return f"{self.session_id}/{id(self):x}"
 
     def prepare(self, manifest: PolicyManifest, rules: SyncRules, robot: RobotSpec | None) -> None:
-        """What the policy needs is known: begin to keep it."""
+        """What the policy needs is known: begin to keep it. Raises PolicyError for an unusable detector."""
+        scoring = Scoring(manifest)
         history_s = rules.history_s + (manifest.n_obs_steps - 1) / manifest.fps
         sources = [*manifest.camera_names, *([JOINTS] if manifest.state_names else [])]
         with self._lock:
-            self._manifest = manifest
+            self._manifest, self._scoring = manifest, scoring
             self._intake = JointIntake(
                 manifest.state_names or manifest.joint_names,
                 manifest.unit,
@@ -186,9 +191,10 @@ class Session:
         history, match = observed
         synced_ns = self._clock.steady_ns()
         reset, self._reset_due = self._reset_due or job.request.reset, False
+        look = Look(self._scoring, _seen(history[-1], match), self._clock, reset=reset)
         try:
             task = self.wanted.language_instruction
-            answer = client.infer(self.key, history, task=task, reset=reset)
+            answer = client.infer(self.key, history, task=task, reset=reset, meanwhile=look)
             if not np.isfinite(answer.chunk).all():
                 raise PolicyFailed("The policy answered with values that are not finite.")
         except WorkerLost:
@@ -202,8 +208,9 @@ class Session:
             "queue": _ms(job.received_ns, started_ns),
             "sync": _ms(started_ns, synced_ns),
             **answer.stage_ms,
+            **look.stage_ms,
         }
-        self._answer(job, match, answer.chunk, stages, computed_s)
+        self._answer(job, match, answer.chunk, look.scores, stages, computed_s)
         return True
 
     def _observe(self, now_ns: int) -> tuple[list[PolicyInput], Match[Any]] | Miss:
@@ -235,6 +242,7 @@ class Session:
         job: Job,
         match: Match[Any],
         actions: NDArray[np.float64],
+        scores: tuple[Score, ...],
         stages: dict[str, float],
         computed_s: float,
     ) -> None:
@@ -257,6 +265,7 @@ class Session:
             observation_age_s=seconds_between(match.receipt_ns, now_ns),
             execute_steps=min(_execute_steps(manifest), actions.shape[0]),
             skew_s=match.skew_s,
+            scores=scores,
             stage_ms=stages,
         )
         self._publish(chunk)
@@ -285,6 +294,11 @@ class Session:
                 input_idle_s=max(0.0, seconds_between(self._input_ns, now_ns)),
                 stages=tuple(self._stages.read()),
             )
+
+
+def _seen(observed: PolicyInput, match: Match[Any]) -> Seen:
+    received_ns = {camera: match.items[camera].receipt_ns for camera in observed.frames}
+    return Seen(observed.state, observed.frames, received_ns)
 
 
 def _execute_steps(manifest: PolicyManifest) -> int:

@@ -46,6 +46,15 @@ def safetensors_header(path: Path) -> dict[str, dict[str, Any]]:
 
     Format: u64 little-endian header length, JSON header, data (github.com/huggingface/safetensors).
     """
+    return _header(path)[0]
+
+
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """The texts that the file's writer put beside the tensors. Raises PolicyError as `safetensors_header` does."""
+    return {str(key): str(value) for key, value in _header(path)[1].items()}
+
+
+def _header(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -53,13 +62,13 @@ def safetensors_header(path: Path) -> dict[str, dict[str, Any]]:
             if length > min(MAX_HEADER_BYTES, size):
                 raise ValueError("its header is longer than the file")
             header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
+        metadata = dict(header.pop("__metadata__", None) or {})
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
     except (OSError, ValueError, struct.error, AttributeError, KeyError, TypeError) as error:
         raise PolicyError(f"{path} is no safetensors file: {error}.") from error
     if 8 + length + end != size:
         raise PolicyError(f"{path} has {size} bytes but announces {8 + length + end}: copy it again.")
-    return dict(header)
+    return dict(header), metadata
 
 
 def read_small_tensors(path: Path) -> dict[str, NDArray[np.float64]]:

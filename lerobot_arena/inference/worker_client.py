@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,9 +122,18 @@ class WorkerClient:
         self.device, self.sha256 = answer["device"], answer["sha256"]
 
     def infer(
-        self, session: str, history: Sequence[PolicyInput], *, task: str = "", reset: bool = False
+        self,
+        session: str,
+        history: Sequence[PolicyInput],
+        *,
+        task: str = "",
+        reset: bool = False,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Answer:
-        """Ask for a chunk. Raises PolicyFailed when the policy threw, WorkerLost when the process is no more."""
+        """Ask for a chunk, and call `meanwhile` here while the process computes it.
+
+        Raises PolicyFailed when the policy threw, WorkerLost when the process is no more.
+        """
         started = time.perf_counter()
         self._memory.write(history)
         copied_ms = (time.perf_counter() - started) * 1e3
@@ -134,7 +144,12 @@ class WorkerClient:
             "reset": reset,
             "times_s": [item.time_s for item in history],
         }
-        answer = self._ask(message, self._options.infer_timeout_s, "computing")
+        timeout_s = self._options.infer_timeout_s
+        self._tell(message, timeout_s, "computing")
+        try:
+            meanwhile()
+        finally:  # an answer left in the channel would be taken for that to the next question
+            answer = self._hear(timeout_s, "computing")
         if not answer["ok"]:
             raise PolicyFailed(f"The policy failed: {answer['error']}")
         chunk = self._memory.read_chunk(int(answer["steps"]))
@@ -163,10 +178,22 @@ class WorkerClient:
         return f"ended with exit code {code}"
 
     def _ask(self, message: dict[str, object], timeout_s: float, doing: str) -> dict[str, Any]:
+        self._tell(message, timeout_s, doing)
+        return self._hear(timeout_s, doing)
+
+    def _tell(self, message: dict[str, object], timeout_s: float, doing: str) -> None:
         self._channel.settimeout(timeout_s)
-        try:
+        with self._watched(timeout_s, doing):
             send(self._channel, message)
+
+    def _hear(self, timeout_s: float, doing: str) -> dict[str, Any]:
+        with self._watched(timeout_s, doing):
             return receive(self._channel)
+
+    @contextmanager
+    def _watched(self, timeout_s: float, doing: str) -> Iterator[None]:
+        try:
+            yield
         except TimeoutError as error:
             self.kill()
             raise WorkerLost(
