@@ -112,5 +112,6 @@ def test_the_whole_command_in_small(tmp_path, monkeypatch):
     assert manifest["cameras"]["front"]["height"] == 480
     assert (result.folder / "model.onnx").stat().st_size < 25e6
     assert heard == sorted(heard) and heard[-1] == 1.0
+    assert result.detector.startswith("ood: none"), "one episode vouches for nothing"
     with pytest.raises(InvalidInput, match="not empty"):
         train_demo(tmp_path / "run", episodes=1, minutes=1.0, seed=0, workers=1)

@@ -22,6 +22,7 @@ from lerobot_arena.embodiment.simulation.task import TASK_TEXT
 from lerobot_arena.platform.training.collect import collect
 from lerobot_arena.platform.training.dataset import IMAGE, STATE, Frames, read_frames, write_dataset
 from lerobot_arena.platform.training.demonstration import CAMERA, FPS, camera_of
+from lerobot_arena.platform.training.detector import write_demo_detector
 from lerobot_arena.platform.training.evaluate import (
     Driver,
     ExpertDriver,
@@ -48,11 +49,12 @@ Report = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class DemoReport:
-    """Where the model is, and how often each driver succeeded."""
+    """Where the model is, how often each driver succeeded, and what its detector was calibrated on."""
 
     folder: Path
     success: Mapping[str, Success]
     seconds: float
+    detector: str
 
 
 def train_demo(
@@ -101,6 +103,8 @@ def train_demo(
     shares.tell("export", 0.0, "exporting")
     with redirect_stdout(StringIO()):  # LeRobot prints what it loads, into what a caller may want to parse
         export_demo(out / "checkpoint", out / "model", frames, robot, training, seed=seed)
+    shares.tell("export", 0.5, "fitting the detector")
+    detector = write_demo_detector(frames, out / "model")
     shares.tell("export", 1.0, "exported")
     recording = _first_episode(frames)
     success = {
@@ -109,7 +113,7 @@ def train_demo(
     }
     write_success(out / "model", success)
     report(f"policy: {success['policy']}", 1.0)
-    return DemoReport(out / "model", success, time.monotonic() - started)
+    return DemoReport(out / "model", success, time.monotonic() - started, detector)
 
 
 def _rounded(trained: TrainReport) -> dict[str, Any]:
