@@ -86,6 +86,7 @@ RUN_TIME = [
     "httpx",
     "SQLAlchemy>=2",
     "alembic",
+    "prometheus_client",
     "opencv-python-headless",
     "onnxruntime",
     "huggingface_hub",

@@ -22,18 +22,24 @@ AREAS = {
     "guard": {"core"},
     "rooms": {"core"},
     "platform": {"core", "embodiment", "inference"},
-    "bridge": {"core", "rooms", "inference"},
+    "bridge": {"core", "rooms", "inference", "guard"},
     "bringup": {"core", "ros"},
     "cli": {"core", "ros", "bringup", "inference", "embodiment", "platform"},
     "testing": {"core", "bridge", "embodiment", "inference", "guard"},
 }
 # What an area may use of another, where it is less than the whole.
-NARROWED = {
-    ("platform", "embodiment"): "lerobot_arena.embodiment.simulation",
-    ("cli", "platform"): "lerobot_arena.platform.training",
-    ("cli", "ros"): "lerobot_arena.ros.dds",
-    ("bringup", "ros"): "lerobot_arena.ros.dds",
-}
+_GUARD = "lerobot_arena.guard"
+NARROWED: dict[tuple[str, str], tuple[str, ...]] = {
+    ("platform", "embodiment"): ("lerobot_arena.embodiment.simulation",),
+    ("cli", "platform"): ("lerobot_arena.platform.training",),
+    ("cli", "ros"): ("lerobot_arena.ros.dds",),
+    ("bringup", "ros"): ("lerobot_arena.ros.dds",),
+    # What a boundary and a task may say; not how the guard works.
+    ("bridge", "guard"): (
+        f"{_GUARD}.boundary.", f"{_GUARD}.task.", f"{_GUARD}.shipped.", f"{_GUARD}.tightening.",
+        f"{_GUARD}.checks.table.",
+    ),
+}  # fmt: skip
 GENERATED = ROOT / "msg"
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if GENERATED not in path.parents]
 

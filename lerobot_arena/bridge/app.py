@@ -13,7 +13,9 @@ from lerobot_arena.bridge.services import Services
 from lerobot_arena.bridge.size_limit import SizeLimit
 
 # Modules of bridge/routes; each has a `router`.
-ROUTES = ("health", "sessions", "control", "debug", "arms", "telemetry", "ui")
+ROUTES = (
+    "health", "sessions", "control", "debug", "arms", "runtime", "boundaries", "telemetry", "risk_log", "metrics", "ui",
+)  # fmt: skip
 # The hosted layout of the original server has these below /api as well.
 ALSO_BELOW_API = ("sessions", "control", "debug", "health")
 

@@ -35,6 +35,7 @@ def arm_answer(
         "session_id": status["session_id"],
         "message": status["message"],
         "not_ready": status["not_ready"],
+        "warning": status["warning"],
         "embodiment": asdict(facts.embodiment.value) if facts.embodiment is not None else None,
         "task": asdict(facts.task.value) if facts.task is not None else None,
         "cameras": list(cameras),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lerobot_arena.core.clock import Clock, SystemClock, seconds_between
+from lerobot_arena.core.errors import InvalidInput, NotFound, Unavailable
 from lerobot_arena.core.session import EmbodimentStatus, GuardState, SessionsStatus, TaskStatus
 
 # Guards publish at 5 Hz or more, inference at 4 Hz while it has sessions; a busy machine delays both.
@@ -76,6 +77,19 @@ class Board:
     def facts(self, arm: str) -> ArmFacts:
         """What is known of an arm; nothing, when it never reported."""
         return self.arms.get(arm, ArmFacts())
+
+    def arm_or_only(self, arm: str | None) -> str:
+        """The named arm, or the only one. Raises NotFound; InvalidInput among several, Unavailable without any."""
+        known = sorted(self.arms)
+        if arm is not None:
+            if arm not in known:
+                raise NotFound(f"There is no arm {arm!r}. Arms here: {', '.join(known) or 'none'}.")
+            return arm
+        if len(known) > 1:
+            raise InvalidInput(f"There are several arms: add ?arm= with one of {', '.join(known)}.")
+        if not known:
+            raise Unavailable("No arm reports: is a guard running?")
+        return known[0]
 
     def age_s[T](self, seen: Seen[T] | None) -> float | None:
         """Seconds since receipt, or None when there was none."""

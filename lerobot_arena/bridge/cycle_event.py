@@ -7,75 +7,77 @@ from typing import Any
 from uuid import UUID
 
 from lerobot_arena.core.cycle import CycleRecord
-from lerobot_arena.core.session import EMERGENCY, PAUSED, RUNNING, TaskStatus
-from lerobot_arena.core.verdict import Decision, Outcome
+from lerobot_arena.core.session import TaskStatus
+from lerobot_arena.core.verdict import Decision
 
 # Our stage → the seed's name in `latency_ms`, and in `perf.stages`. What the policy cost is the queue's share here:
 # the network computes in another process, beside the cycle.
 _LATENCY = {"source": "obs", "queue": "policy", "checks": "validate", "sink": "sink", "total": "total"}
 _PERF = {"source": "source", "queue": "policy", "checks": "guards", "sink": "sink", "total": "total"}
-_RISK = {
-    Decision.PASS: "NORMAL",
-    Decision.CLAMP: "ELEVATED",
-    Decision.REJECT: "CRITICAL",
-    Decision.FAULT: "EMERGENCY",
-}
 
 
-def risk_level(record: CycleRecord) -> str:
-    """NORMAL, ELEVATED, CRITICAL or EMERGENCY, from this cycle alone."""
-    if record.state == EMERGENCY:
-        return "EMERGENCY"
-    return _RISK[record.decision] if record.state in {RUNNING, PAUSED} else "NORMAL"
-
-
-def _trace_id(record: CycleRecord) -> str:
+def trace_id_of(record: CycleRecord) -> str:
+    """A UUID of epoch and cycle, so that every reader of the same cycle finds the same one."""
     return str(UUID(int=(record.epoch % 2**64) << 64 | record.cycle_id % 2**64))
 
 
-def _perf(record: CycleRecord, stage_ms: dict[str, float]) -> dict[str, Any]:
+def latency_of(record: CycleRecord) -> dict[str, float]:
+    """The seed's `latency_ms`."""
+    return {_LATENCY[stage.name]: stage.p50_ms for stage in record.stages if stage.name in _LATENCY}
+
+
+def perf_of(record: CycleRecord) -> dict[str, Any]:
+    """The seed's `perf`."""
+    stages = {_PERF[stage.name]: stage.p50_ms for stage in record.stages if stage.name in _PERF}
     layers: dict[str, float] = {}
     for verdict in record.verdicts:
         layers[verdict.layer] = layers.get(verdict.layer, 0.0) + verdict.latency_ms
     return {
-        "stages": {_PERF[name]: ms for name, ms in stage_ms.items() if name in _PERF},
+        "stages": stages,
         "layers": dict(sorted(layers.items())),
         "guards": {verdict.check: verdict.latency_ms for verdict in record.verdicts},
         "deadline_ms": record.deadline_ms,
-        "slack_ms": record.deadline_ms - stage_ms.get("total", 0.0),
+        "slack_ms": record.deadline_ms - stages.get("total", 0.0),
     }
 
 
 def cycle_event(
-    record: CycleRecord, arm: str, *, cameras: Sequence[str] = (), task: TaskStatus | None = None
+    record: CycleRecord,
+    arm: str,
+    *,
+    cameras: Sequence[str] = (),
+    task: TaskStatus | None = None,
+    with_perf: bool = False,
 ) -> dict[str, Any]:
-    """One event; arrays of joint values are in `joints.unit` and empty where the cycle had none."""
-    stage_ms = {stage.name: stage.p50_ms for stage in record.stages}
-    held = record.outcome == Outcome.HELD
-    return {
+    """One event; arrays of joint values are in `joints.unit` and empty where the cycle had none.
+
+    `task` is the simulator's referee; the guard's own task is `active_task`.
+    """
+    event = {
         "type": "cycle",
         "cycle_id": record.cycle_id,
-        "trace_id": _trace_id(record),
+        "trace_id": trace_id_of(record),
         "was_rejected": record.decision >= Decision.REJECT,
         "was_clamped": record.decision == Decision.CLAMP,
-        "risk_level": risk_level(record),
-        "fallback_triggered": "hold_position" if held else None,
-        "latency_ms": {_LATENCY[name]: ms for name, ms in stage_ms.items() if name in _LATENCY},
+        "risk_level": record.risk.name,
+        "fallback_triggered": record.reaction or None,
+        "latency_ms": latency_of(record),
         "guard_statuses": [
             {"name": v.check, "layer": v.layer, "decision": v.decision.name, "reason": v.reason}
             for v in record.verdicts
         ],
-        "active_task": (task.task if task is not None else None) or record.session_id or None,
-        "active_boundaries": [],
+        "active_task": record.task or None,
+        "active_boundaries": list(record.active_boundaries),
         "active_cameras": list(cameras),
         "timestamp": record.stamp_ns / 1e9,
-        "perf": _perf(record, stage_ms),
         "arm": arm,
         "state": record.state,
         "session_id": record.session_id,
         "decision": record.decision.name,
         "outcome": record.outcome.name.lower(),
         "reason": record.reason,
+        "enforcement": record.enforcement,
+        "config_version": record.config_version,
         "late": record.late,
         "queue_steps": record.queue_steps,
         "action_age_s": record.action_age_s,
@@ -88,3 +90,4 @@ def cycle_event(
         },
         "task": asdict(task) if task is not None else None,
     }
+    return {**event, "perf": perf_of(record)} if with_perf else event

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""E-stop and reset over all arms, and the control status: what was acknowledged, by whom, and nothing more."""
+"""E-stop and reset over all arms: what was acknowledged, by whom, and nothing more."""
 
 import asyncio
 from typing import Any
 
-from lerobot_arena.bridge.answers import stages_of
 from lerobot_arena.bridge.board import Board
+from lerobot_arena.bridge.control_status import shown_state
+from lerobot_arena.bridge.errors import StillCaused
 from lerobot_arena.bridge.ports import ArmsLink
 from lerobot_arena.bridge.session_view import estop_reason
 from lerobot_arena.bridge.settings import Settings
-from lerobot_arena.core.errors import ArenaError, Conflict, InvalidInput, NotAnswering, NotFound, Unavailable
-from lerobot_arena.core.session import EMERGENCY, IDLE, PAUSED, RUNNING, STOPPED, EmbodimentStatus, GuardState
+from lerobot_arena.core.errors import ArenaError, Conflict, NotAnswering, Unavailable
+from lerobot_arena.core.session import EMERGENCY, PAUSED, RUNNING, STOPPED, EmbodimentStatus, GuardState
 
 # How long an acknowledged verb may take to show in the status before we answer anyway.
 _SHOW_S = 0.5
@@ -22,22 +23,9 @@ class Emergency:
     def __init__(self, board: Board, link: ArmsLink, settings: Settings) -> None:
         self._board, self._link, self._settings = board, link, settings
 
-    def arm_or_only(self, arm: str | None) -> str:
-        """The named arm, or the only one. Raises NotFound; InvalidInput among several, Unavailable without any."""
-        known = sorted(self._board.arms)
-        if arm is not None:
-            if arm not in known:
-                raise NotFound(f"There is no arm {arm!r}. Arms here: {', '.join(known) or 'none'}.")
-            return arm
-        if len(known) > 1:
-            raise InvalidInput(f"There are several arms: add ?arm= with one of {', '.join(known)}.")
-        if not known:
-            raise Unavailable("No arm reports: is a guard running?")
-        return known[0]
-
     async def stop(self, arm: str | None) -> dict[str, Any]:
         """E-stop one arm, or all at once. Raises Unavailable or NotAnswering when none acknowledged."""
-        arms = [self.arm_or_only(arm)] if arm is not None else sorted(self._board.arms)
+        arms = [self._board.arm_or_only(arm)] if arm is not None else sorted(self._board.arms)
         if not arms:
             raise Unavailable("No arm reports, so nothing acknowledged the e-stop: is a guard running?")
         answers = dict(zip(arms, await asyncio.gather(*(self._stop_one(name) for name in arms)), strict=True))
@@ -95,60 +83,42 @@ class Emergency:
         }
 
     async def reset(self, arm: str | None) -> dict[str, Any]:
-        """Release the latch of one arm; nothing moves by it. Raises Conflict with the guard's reason."""
-        name = self.arm_or_only(arm)
-        guard, embodiment = self._guard(name), self._embodiment(name)
-        is_latched = guard is not None and (guard.estop_latched or guard.state == EMERGENCY)
-        if not is_latched and embodiment is not None and embodiment.is_stopped:
-            # Stopped while its guard was dead: there is no latch to release but the embodiment's own.
-            answer = await self._call(name, "clear_emergency")
-        else:
-            answer = await self._call(name, "reset")
+        """Release the latch of one arm, or end its `stopped`; nothing moves by it. On an idle arm nothing is done.
+
+        Raises Conflict while it runs, StillCaused with what speaks against it, Unavailable or NotAnswering.
+        """
+        name = self._board.arm_or_only(arm)
+        state = self._state(name)
+        if state in {RUNNING, PAUSED}:
+            raise Conflict(f"Arm {name!r} is {state}: stop it first. A reset is for a stopped arm.")
+        message = "The arm is idle: there is nothing to reset."
+        if self._is_latched(name):
+            message = await self._release(name)
+            await self._board.wait_for(lambda: not self._is_latched(name), _SHOW_S)
+        elif state == STOPPED:
+            # Nothing is latched, so that a guard that sees nothing to reset is right as well.
+            message = (await self._call(name, "reset")).message
+        return {"reset": True, "state": self._state(name), "arm": name, "message": message}
+
+    async def _release(self, arm: str) -> str:
+        guard = self._guard(arm)
+        is_guards = guard is not None and (guard.estop_latched or guard.state == EMERGENCY)
+        # Stopped while its guard was dead, an arm has no latch to release but the embodiment's own.
+        answer = await self._call(arm, "reset" if is_guards else "clear_emergency")
         if not answer.success:
-            raise Conflict(answer.message or f"Arm {name!r} refused the reset.")
-        await self._board.wait_for(lambda: not self._is_latched(name), _SHOW_S)
-        return {
-            "reset": True,
-            "arm": name,
-            "state": self.status(name)["state"],
-            "message": answer.message,
-        }
+            guard = self._guard(arm)
+            reason = answer.message or f"Arm {arm!r} refused the reset."
+            raise StillCaused(reason, (guard.reset_refusals if guard is not None else ()) or (reason,))
+        return answer.message
+
+    def _state(self, arm: str) -> str:
+        facts = self._board.facts(arm)
+        return shown_state(
+            self._guard(arm), self._embodiment(arm), is_alive=self._board.is_fresh(facts.guard)
+        )
 
     async def _call(self, arm: str, verb: str) -> Any:
         return await self._link.call(arm, verb, timeout_s=self._settings.verb_timeout_s)
-
-    def status(self, arm: str | None) -> dict[str, Any]:
-        """The control status of one arm: the fields DAM clients know, and the guard's own."""
-        name = self.arm_or_only(arm)
-        facts = self._board.facts(name)
-        guard, embodiment = self._guard(name), self._embodiment(name)
-        is_alive = self._board.is_fresh(facts.guard)
-        reason = estop_reason(guard, embodiment, name)
-        message = (guard.message if guard is not None else "") or reason or ""
-        if not is_alive:
-            message = f"The guard of arm {name!r} does not report; the arm holds. {message}".strip()
-        return {
-            "state": _state(guard, embodiment, is_alive=is_alive),
-            "backend_state": _backend_state(embodiment, is_guard_alive=is_alive),
-            "cycle_count": guard.cycle_count if guard is not None else 0,
-            "error": message or None,
-            "startup_error": None,
-            "has_runtime": guard is not None and is_alive,
-            "active_task": (guard.session_id or None)
-            if guard is not None and guard.state == RUNNING
-            else None,
-            "active_boundaries": [],
-            "control_frequency_hz": guard.control_rate_hz if guard is not None else 0.0,
-            "available_tasks": [],
-            "planned_task": (guard.session_id or None) if guard is not None else None,
-            "planned_boundaries": [],
-            "has_rust": False,
-            "arm": name,
-            "is_alive": is_alive,
-            "estop_latched": reason is not None,
-            "message": message,
-            **_guard_details(guard),
-        }
 
     def _has_settled(self, arm: str) -> bool:
         """The guard says that it is latched, and what its embodiment answered."""
@@ -165,42 +135,3 @@ class Emergency:
     def _embodiment(self, arm: str) -> EmbodimentStatus | None:
         seen = self._board.facts(arm).embodiment
         return seen.value if seen is not None else None
-
-
-def _state(guard: GuardState | None, embodiment: EmbodimentStatus | None, *, is_alive: bool) -> str:
-    if (guard is not None and guard.estop_latched) or (embodiment is not None and embodiment.is_stopped):
-        return EMERGENCY
-    if guard is None:
-        return IDLE
-    # A guard that died while running runs no more.
-    return STOPPED if guard.state in {RUNNING, PAUSED} and not is_alive else guard.state
-
-
-def _backend_state(embodiment: EmbodimentStatus | None, *, is_guard_alive: bool) -> str:
-    if embodiment is not None and embodiment.is_stopped:
-        return "faulted"
-    if embodiment is not None and not embodiment.is_connected:
-        return "error"
-    return "ready" if is_guard_alive else "loading"
-
-
-def _guard_details(guard: GuardState | None) -> dict[str, Any]:
-    known = guard if guard is not None else GuardState("")
-    return {
-        "session_id": known.session_id or None,
-        "epoch": known.epoch,
-        "unit": known.unit,
-        "not_ready": list(known.not_ready),
-        "sink": known.sink,
-        "late_cycles": known.late_cycles,
-        "commands_sent": known.commands_sent,
-        "decisions": list(known.decisions),
-        "holds": known.holds,
-        "chunks_received": known.chunks_received,
-        "chunks_dropped": known.chunks_dropped,
-        "queue_steps": known.queue_steps,
-        "queue_capacity": known.queue_capacity,
-        "action_age_s": known.action_age_s,
-        "joint_age_s": known.joint_age_s,
-        "stages": stages_of(known.stages),
-    }

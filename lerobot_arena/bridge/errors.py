@@ -3,6 +3,8 @@
 
 import logging
 import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,8 +14,31 @@ from lerobot_arena.core import errors
 
 _log = logging.getLogger(__name__)
 
+
+class Unprocessable(errors.InvalidInput):
+    """A body or parameter that is well-formed and says something impossible."""
+
+
+class StillCaused(errors.Conflict):
+    """A reset while something still speaks against it; each cause is one sentence."""
+
+    def __init__(self, message: str, causes: Sequence[str]) -> None:
+        super().__init__(message)
+        self.causes = tuple(causes)
+
+
+@contextmanager
+def unprocessable() -> Iterator[None]:
+    """InvalidInput from inside is about the request's content: 422 instead of 400."""
+    try:
+        yield
+    except errors.InvalidInput as error:
+        raise Unprocessable(str(error)) from error
+
+
 # The first class an error is an instance of decides.
 STATUS_OF: tuple[tuple[type[errors.ArenaError], int], ...] = (
+    (Unprocessable, 422),
     (errors.InvalidInput, 400),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
@@ -39,7 +64,8 @@ def register(app: FastAPI) -> None:
 
 async def _arena_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.ArenaError)
-    return JSONResponse({"detail": str(error), "code": error.code}, status_of(error))
+    more = {"causes": list(error.causes)} if isinstance(error, StillCaused) else {}
+    return JSONResponse({"detail": str(error), "code": error.code, **more}, status_of(error))
 
 
 async def _validation_error(_request: Request, error: Exception) -> JSONResponse:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cycles of all arms on their way to watchers: a short ring per arm, decoded only when somebody looks."""
+"""Cycles of all arms on their way to watchers: a ring per arm, decoded only when somebody looks."""
 
 import asyncio
 import logging
@@ -13,38 +13,41 @@ from lerobot_arena.core.cycle import CycleRecord
 _log = logging.getLogger(__name__)
 
 REPLAY = 50
+KEPT = 1000
 
 
 class CycleItem:
-    """One cycle as it came; the record and the event's text are made on first use and shared by all watchers."""
+    """One cycle as it came; the record and the event's texts are made on first use and shared. Safe on any thread."""
 
-    __slots__ = ("_decode", "_raw", "_record", "_text", "arm")
+    __slots__ = ("_decode", "_record", "_texts", "arm", "raw")
 
     def __init__(self, arm: str, raw: Any, decode: Callable[[Any], CycleRecord]) -> None:
-        self.arm = arm
-        self._raw, self._decode = raw, decode
+        self.arm, self.raw = arm, raw
+        self._decode = decode
         self._record: CycleRecord | None = None
-        self._text: str | None = None
+        self._texts: dict[bool, str] = {}
 
     @property
     def record(self) -> CycleRecord:
-        if self._record is None:
-            self._record = self._decode(self._raw)
-            self._raw = None
-        return self._record
+        """Raises ValueError when it cannot be read."""
+        record = self._record
+        if record is None:
+            self._record = record = self._decode(self.raw)
+        return record
 
-    def text(self, render: Callable[[CycleRecord, str], str]) -> str:
+    def text(self, render: Callable[[CycleRecord, str, bool], str], *, with_perf: bool = False) -> str:
         """The event for clients, rendered once."""
-        if self._text is None:
-            self._text = render(self.record, self.arm)
-        return self._text
+        text = self._texts.get(with_perf)
+        if text is None:
+            self._texts[with_perf] = text = render(self.record, self.arm, with_perf)
+        return text
 
 
 Watcher = Callable[[CycleItem], None]
 
 
 class CycleFeed:
-    """`push` may be called on any thread and is cheap; watchers are called on the event loop."""
+    """`push` is cheap, on any thread; watchers are called on the event loop, taps on the thread that pushes."""
 
     def __init__(self, decode: Callable[[Any], CycleRecord]) -> None:
         self._decode = decode
@@ -52,13 +55,17 @@ class CycleFeed:
         self._rings: dict[str, deque[CycleItem]] = {}
         self._watchers: dict[str, set[Watcher]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.taps: list[Watcher] = []
+        """Called with every cycle, on the thread that pushes: they must be quick and must not raise."""
 
     def push(self, arm: str, raw: Any) -> None:
         """A cycle arrived."""
         item = CycleItem(arm, raw, self._decode)
         with self._lock:
-            self._rings.setdefault(arm, deque(maxlen=REPLAY)).append(item)
+            self._rings.setdefault(arm, deque(maxlen=KEPT)).append(item)
             watchers, loop = tuple(self._watchers.get(arm, ())), self._loop
+        for tap in self.taps:
+            tap(item)
         if watchers and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._deliver, item, watchers)
 
@@ -79,11 +86,16 @@ class CycleFeed:
         """How many clients watch any arm."""
         return sum(len(watchers) for watchers in self._watchers.values())
 
+    def newest(self, arm: str, count: int) -> list[CycleItem]:
+        """Up to `count` of the last KEPT cycles, oldest first."""
+        with self._lock:
+            return list(self._rings.get(arm, ()))[-count:]
+
     def watch(self, arm: str, watcher: Watcher) -> Callable[[], None]:
-        """Replay the ring into `watcher`, then deliver each new cycle until the returned function is called."""
+        """Replay the last REPLAY into `watcher`, then deliver each new cycle until the returned function is called."""
         with self._lock:
             self._loop = asyncio.get_running_loop()
-            past = list(self._rings.get(arm, ()))
+            past = list(self._rings.get(arm, ()))[-REPLAY:]
             self._watchers.setdefault(arm, set()).add(watcher)
         for item in past:
             self._hand(item, watcher)

@@ -13,7 +13,7 @@ from lerobot_arena.core.errors import ArenaError
 
 _log = logging.getLogger(__name__)
 
-MAGIC = 0x01
+MAGIC, MAGIC_WITH_CYCLE = 0x01, 0x02
 QUALITY = 80
 MAX_FPS = 60.0
 
@@ -22,6 +22,13 @@ def pack_frame(camera: str, jpeg: bytes) -> bytes:
     """Seed 3's binary message: [0x01][length of name][name][JPEG]. The name is at most 255 bytes of UTF-8."""
     name = camera.encode()[:255]
     return bytes((MAGIC, len(name))) + name + jpeg
+
+
+def pack_frame_with_cycle(camera: str, jpeg: bytes, cycle_id: int) -> bytes:
+    """DAM 0.7's message: [0x02][cycle id, 4 bytes, big-endian][length of name][name][JPEG]; the id wraps at 2³²."""
+    name = camera.encode()[:255]
+    number = (cycle_id % 2**32).to_bytes(4)
+    return bytes((MAGIC_WITH_CYCLE,)) + number + bytes((len(name),)) + name + jpeg
 
 
 def to_jpeg(picture: Picture) -> bytes:
@@ -145,11 +152,8 @@ class FrameHub:
     @staticmethod
     def _deliver(source: _Source, jpeg: bytes) -> None:
         now = asyncio.get_running_loop().time()
-        packed: dict[str, bytes] = {}
         for client in source.clients:
             if client.due_at <= now + 0.002:
                 # Keep the pace from the due time, so that a 15 of 30 frames client gets every second one.
                 client.due_at = max(client.due_at + client.period_s, now)
-                if client.camera not in packed:
-                    packed[client.camera] = pack_frame(client.camera, jpeg)
-                client.outbox.put_frame(client.camera, packed[client.camera])
+                client.outbox.put_frame(client.camera, jpeg)

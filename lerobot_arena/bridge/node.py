@@ -23,6 +23,7 @@ from lerobot_arena.bridge.settings import Settings, settings_from
 from lerobot_arena.core import topics
 from lerobot_arena.core.cycle import CycleRecord
 from lerobot_arena.core.errors import ArenaError, Unavailable
+from lerobot_arena.core.guard_config import GuardConfig
 from lerobot_arena.core.session import (
     EmbodimentStatus,
     GuardState,
@@ -122,8 +123,9 @@ class BridgeNode(ArenaNode):
         return into_loop(self._loop, callback)
 
     def set_up(self) -> None:
-        """Wanted sessions out; what inference holds, and everybody's log, in."""
+        """Wanted sessions and boundaries out; what inference holds, and everybody's log, in."""
         self._wanted = self.create_publisher(convert.own.SessionsWanted, topics.WANTED, qos.LATCHED)
+        self._config = self.create_publisher(convert.own.GuardConfig, topics.GUARD_CONFIG, qos.LATCHED)
         on_sessions = self.in_loop(self.board.on_sessions)
         self.create_subscription(
             convert.own.SessionsStatus,
@@ -156,6 +158,10 @@ class BridgeNode(ArenaNode):
             self._hands.submit(self._unfollow, arm)
         for session in wanted.sessions:
             self._hands.submit(self._follow, session.arm)
+
+    def publish_config(self, config: GuardConfig) -> None:
+        """Latch the boundaries and tasks."""
+        self._config.publish(convert.to_msg(config))
 
     async def call(self, arm: str, verb: str, *, timeout_s: float) -> VerbAnswer:
         """Call a Trigger service of an arm; an e-stop that gets no answer is sent as a topic message as well."""
@@ -205,6 +211,10 @@ class BridgeNode(ArenaNode):
     def decode_cycle(self, raw: Any) -> CycleRecord:
         """A serialised msg/Cycle as CycleRecord."""
         return convert.cycle_from_msg(deserialize_message(raw, convert.own.Cycle))
+
+    def glance_cycle(self, raw: bytes) -> tuple[int, int]:
+        """The first field and the fourth: bytes 4 and 7 of its serialised form (test/bridge/test_node.py compares)."""
+        return (raw[4], raw[7]) if len(raw) > 7 else (0, 0)
 
     # The spin thread
 

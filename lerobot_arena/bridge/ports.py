@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lerobot_arena.core import topics
 from lerobot_arena.core.cycle import CycleRecord
+from lerobot_arena.core.guard_config import GuardConfig
 from lerobot_arena.core.session import SessionsWanted
 
 VERBS = {
@@ -42,6 +43,9 @@ class ArmsLink(Protocol):
     def publish_wanted(self, wanted: SessionsWanted) -> None:
         """Latch which sessions should exist; follow the state of their arms from now on."""
 
+    def publish_config(self, config: GuardConfig) -> None:
+        """Latch what the guards should check by."""
+
     async def call(self, arm: str, verb: str, *, timeout_s: float) -> VerbAnswer:
         """Call one of VERBS on an arm. Raises Unavailable when nobody serves it, NotAnswering after `timeout_s`."""
 
@@ -50,3 +54,6 @@ class ArmsLink(Protocol):
 
     def decode_cycle(self, raw: Any) -> CycleRecord:
         """The record behind what the link pushed into the CycleFeed. Raises ValueError when it is none."""
+
+    def glance_cycle(self, raw: Any) -> tuple[int, int]:
+        """Its decision and risk as numbers, without reading the rest; PASS and NORMAL of what is no cycle."""

@@ -1,23 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything a route may use, built once per app. No globals, no ROS."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lerobot_arena.bridge.board import Board
+from lerobot_arena.bridge.config_book import ConfigBook
+from lerobot_arena.bridge.config_store import ConfigStore
 from lerobot_arena.bridge.creation import Inspect, SessionMaker
 from lerobot_arena.bridge.emergency import Emergency
 from lerobot_arena.bridge.feed import CycleFeed
 from lerobot_arena.bridge.frames import FrameHub
 from lerobot_arena.bridge.hub import Hub
 from lerobot_arena.bridge.logs import RingLog
+from lerobot_arena.bridge.outbox import Outbox
 from lerobot_arena.bridge.policy_source import PolicySources
 from lerobot_arena.bridge.ports import ArmsLink
+from lerobot_arena.bridge.risk_log import RiskLog
+from lerobot_arena.bridge.risk_store import RiskStore
+from lerobot_arena.bridge.runtime import Runtime
 from lerobot_arena.bridge.session_book import SessionBook
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.bridge.store import SessionStore, open_engine
 from lerobot_arena.bridge.verbs import SessionVerbs
 from lerobot_arena.core.errors import Unavailable
+from lerobot_arena.core.guard_config import GuardConfig
+from lerobot_arena.guard.shipped import shipped_config
+from lerobot_arena.guard.tightening import loosening
 
 
 @dataclass
@@ -35,14 +45,26 @@ class Services:
     maker: SessionMaker
     verbs: SessionVerbs
     emergency: Emergency
+    config: ConfigBook
+    runtime: Runtime
+    risk_store: RiskStore
+    risk_log: RiskLog
     pool: ThreadPoolExecutor
+    outboxes: set[Outbox] = field(default_factory=set)
+    """Of the telemetry clients that are connected."""
 
     async def open(self) -> None:
-        """Take up the sessions of before."""
+        """Take up the boundaries and sessions of before."""
+        await self.config.open()
         await self.book.open()
+        self.feed.taps.append(self.risk_log.note)
+        self.risk_log.start()
 
     async def close(self) -> None:
-        """Give back files and threads."""
+        """Write what waits; give back files and threads."""
+        if self.risk_log.note in self.feed.taps:
+            self.feed.taps.remove(self.risk_log.note)
+        await self.risk_log.close()
         self.frames.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.store.close()
@@ -56,16 +78,28 @@ def build_services(
     feed: CycleFeed,
     logs: RingLog,
     inspect: Inspect | None = None,
+    shipped: Callable[[], GuardConfig] = shipped_config,
 ) -> Services:
     """Wire the parts together. Raises Unavailable when the database cannot be opened."""
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"The data folder cannot be made: {error}. Set ARENA_DATA_DIR.") from error
-    store = SessionStore(open_engine(settings.database))
+    engine = open_engine(settings.database)
+    store = SessionStore(engine)
+    config = ConfigBook(
+        ConfigStore(engine),
+        board,
+        link.publish_config,
+        shipped=shipped,
+        loosening=loosening,
+        timeout_s=settings.verb_timeout_s,
+    )
+    risk_store = RiskStore(engine)
     book = SessionBook(store, board, link.publish_wanted, max_sessions=settings.max_sessions)
     hub = Hub(settings.data_dir / "hub", endpoint=settings.hf_endpoint, max_bytes=settings.hub_max_bytes)
     pool = ThreadPoolExecutor(2, thread_name_prefix="jpeg")
+    verbs = SessionVerbs(book, board, link, settings)
     return Services(
         settings=settings,
         link=link,
@@ -76,7 +110,17 @@ def build_services(
         store=store,
         book=book,
         maker=SessionMaker(book, board, PolicySources(settings.roots, hub), settings, inspect=inspect),
-        verbs=SessionVerbs(book, board, link, settings),
+        verbs=verbs,
         emergency=Emergency(board, link, settings),
+        config=config,
+        runtime=Runtime(board, book, config, verbs),
+        risk_store=risk_store,
+        risk_log=RiskLog(
+            risk_store,
+            link.glance_cycle,
+            board.clock,
+            max_events=settings.risk_log_max_events,
+            max_age_days=settings.risk_log_max_age_days,
+        ),
         pool=pool,
     )

@@ -11,6 +11,7 @@ from lerobot_arena.bridge.store import SessionRecord, SessionStore
 from lerobot_arena.bridge.tally import Tally
 from lerobot_arena.core.clock import seconds_between
 from lerobot_arena.core.errors import Conflict, NotFound
+from lerobot_arena.core.guard_config import RunWanted
 from lerobot_arena.core.session import PAUSED, RUNNING, GuardState, SessionsWanted, SessionWanted
 
 
@@ -45,6 +46,7 @@ class SessionBook:
         self._store, self._board, self._publish = store, board, publish
         self._max_sessions = max_sessions
         self._sessions: dict[str, BookedSession] = {}
+        self._runs: dict[str, RunWanted] = {}
         self._generation = 0
         self._lock = asyncio.Lock()
         board.guard_listeners.append(self._on_guard)
@@ -98,14 +100,23 @@ class SessionBook:
             self._sessions.pop(session.wanted.session_id, None)
             self._announce(generation)
 
-    async def select(self, session: BookedSession) -> int:
-        """Make the arm's next start mean this session; returns the generation a guard must have seen for that."""
+    def run_of(self, arm: str) -> RunWanted:
+        """How the arm's next start is meant."""
+        return self._runs.get(arm, RunWanted(arm))
+
+    async def select(self, session: BookedSession, run: RunWanted) -> int:
+        """Make the arm's next start mean this session and run; returns the generation a guard must have seen for that.
+
+        A run is of its start: it is kept in memory only, and the next start says anew.
+        """
         async with self._lock:
             siblings = self.of_arm(session.wanted.arm)
-            if session.wanted.is_selected and not any(
+            is_selected = session.wanted.is_selected and not any(
                 other.wanted.is_selected for other in siblings if other is not session
-            ):
+            )
+            if is_selected and self.run_of(run.arm) == run:
                 return self._generation
+            self._runs[run.arm] = run
             generation = self._next_generation()
             ids = [other.wanted.session_id for other in siblings]
             await asyncio.to_thread(self._store.select, session.wanted.session_id, ids, generation)
@@ -149,8 +160,14 @@ class SessionBook:
 
     def _announce(self, generation: int) -> None:
         self._generation = generation
+        arms = {session.wanted.arm for session in self._sessions.values()}
+        self._runs = {arm: run for arm, run in self._runs.items() if arm in arms and run != RunWanted(arm)}
         self._publish(
-            SessionsWanted(generation, tuple(session.wanted for session in self._sessions.values()))
+            SessionsWanted(
+                generation,
+                tuple(session.wanted for session in self._sessions.values()),
+                tuple(self._runs.values()),
+            )
         )
 
     def _on_guard(self, before: GuardState | None, now: GuardState) -> None:

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     verb_timeout_s: Annotated[float, Field(gt=0)] = 5.0
     estop_timeout_s: Annotated[float, Field(gt=0)] = 2.0
     input_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    metrics: bool = False
+    risk_log_max_events: Annotated[int, Field(ge=1)] = 100_000
+    risk_log_max_age_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 90.0
 
     @field_validator("policy_roots", mode="before")
     @classmethod

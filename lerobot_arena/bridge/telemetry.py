@@ -2,6 +2,7 @@
 """One telemetry client: what it asked for, what is put into its outbox, and the loop that empties it."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,13 +13,17 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from lerobot_arena.bridge.arms import cameras_of
 from lerobot_arena.bridge.cycle_event import cycle_event
 from lerobot_arena.bridge.feed import CycleItem
-from lerobot_arena.bridge.outbox import Outbox
+from lerobot_arena.bridge.frames import pack_frame, pack_frame_with_cycle
+from lerobot_arena.bridge.outbox import Outbox, with_field
 from lerobot_arena.bridge.services import Services
 from lerobot_arena.core.cycle import CycleRecord
 from lerobot_arena.core.errors import InvalidInput, Unavailable
 from lerobot_arena.core.verdict import Decision
 
+_log = logging.getLogger(__name__)
+
 PING_S = 30.0
+FRAMES_V2 = "v2"
 _PING = '{"type":"ping"}'
 
 
@@ -30,22 +35,33 @@ class TelemetryQuery:
     cameras: dict[str, str]
     fps: float
     rate_hz: float | None
+    with_perf: bool
+    frames: str
 
     @classmethod
     def checked(
-        cls, services: Services, arm: str | None, *, rate_hz: float | None, cameras: str | None, fps: float
+        cls,
+        services: Services,
+        arm: str | None,
+        *,
+        rate_hz: float | None,
+        cameras: str | None,
+        fps: float,
+        perf: bool,
+        frames: str,
     ) -> "TelemetryQuery":
         """Raises NotFound, InvalidInput or Unavailable saying what there is."""
         if services.feed.watcher_count >= services.settings.max_watchers:
             raise Unavailable(f"{services.feed.watcher_count} clients watch already (ARENA_MAX_WATCHERS).")
-        name = services.emergency.arm_or_only(arm)
+        name = services.board.arm_or_only(arm)
         known = cameras_of(name, services.board.facts(name), services.book.of_arm(name))
         asked = list(known) if cameras is None else [part for part in cameras.split(",") if part]
         if unknown := [camera for camera in asked if camera not in known]:
             raise InvalidInput(
                 f"Arm {name!r} has no camera {unknown[0]!r}. It has: {', '.join(known) or 'none'}."
             )
-        return cls(name, {camera: known[camera] for camera in asked}, fps, rate_hz)
+        with_perf = perf or services.settings.metrics
+        return cls(name, {camera: known[camera] for camera in asked}, fps, rate_hz, with_perf, frames)
 
 
 class CyclePacer:
@@ -54,11 +70,11 @@ class CyclePacer:
     def __init__(self, rate_hz: float | None) -> None:
         self._period_s = 1.0 / rate_hz if rate_hz else 0.0
         self._due_at = 0.0
-        self._last = (Decision.PASS, "")
+        self._last = (Decision.PASS, "", "")
 
     def wants(self, record: CycleRecord, now_s: float) -> bool:
         """Whether this cycle goes out; `now_s` on any steady clock."""
-        said = (record.decision, record.state)
+        said = (record.decision, record.state, record.reaction)
         is_news = said != self._last or record.decision >= Decision.REJECT
         if not is_news and now_s < self._due_at:
             return False
@@ -68,17 +84,29 @@ class CyclePacer:
         return True
 
 
-def _renderer(services: Services, cameras: Sequence[str]) -> Callable[[CycleRecord, str], str]:
-    def render(record: CycleRecord, arm: str) -> str:
+def renderer(services: Services, cameras: Sequence[str]) -> Callable[[CycleRecord, str, bool], str]:
+    """Makes an event's text of a cycle."""
+
+    def render(record: CycleRecord, arm: str, with_perf: bool) -> str:
         seen = services.board.facts(arm).task
         task = seen.value if seen is not None else None
-        return orjson.dumps(cycle_event(record, arm, cameras=cameras, task=task)).decode()
+        event = cycle_event(record, arm, cameras=cameras, task=task, with_perf=with_perf)
+        return orjson.dumps(event).decode()
 
     return render
 
 
-def _as_replay(text: str) -> str:
-    return f'{text[:-1]},"replay":true}}'
+def readable_texts(
+    items: Sequence[CycleItem], render: Callable[[CycleRecord, str, bool], str], *, with_perf: bool
+) -> list[str]:
+    """The events of those that can be read."""
+    texts = []
+    for item in items:
+        try:
+            texts.append(item.text(render, with_perf=with_perf))
+        except ValueError as error:
+            _log.warning("A cycle of arm %s could not be read: %s", item.arm, error)
+    return texts
 
 
 async def serve_telemetry(socket: WebSocket, services: Services, query: TelemetryQuery) -> None:
@@ -87,22 +115,24 @@ async def serve_telemetry(socket: WebSocket, services: Services, query: Telemetr
     pacer = CyclePacer(query.rate_hz)
     loop = asyncio.get_running_loop()
     known = cameras_of(query.arm, services.board.facts(query.arm), services.book.of_arm(query.arm))
-    render = _renderer(services, list(known))
+    render = renderer(services, list(known))
     is_live = False
 
     def on_cycle(item: CycleItem) -> None:
         if not is_live:
-            outbox.put_event(_as_replay(item.text(render)))
+            outbox.put_event(with_field(item.text(render, with_perf=query.with_perf), '"replay":true'))
         elif pacer.wants(item.record, loop.time()):
-            outbox.put_event(item.text(render))
+            outbox.put_event(item.text(render, with_perf=query.with_perf), cycle_id=item.record.cycle_id)
 
     with ExitStack() as watching:
         watching.callback(services.feed.watch(query.arm, on_cycle))
         is_live = True
+        watching.callback(services.outboxes.discard, outbox)
+        services.outboxes.add(outbox)
         for camera, topic in query.cameras.items():
             watching.callback(services.frames.watch(camera, topic, outbox, fps=query.fps))
         tasks = [
-            asyncio.create_task(_send(socket, outbox)),
+            asyncio.create_task(_send(socket, outbox, query.frames)),
             asyncio.create_task(_until_gone(socket)),
             asyncio.create_task(_ping(outbox)),
         ]
@@ -114,15 +144,17 @@ async def serve_telemetry(socket: WebSocket, services: Services, query: Telemetr
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _send(socket: WebSocket, outbox: Outbox) -> None:
-    """Empty the outbox at the client's speed; each event is followed by the frames that wait."""
+async def _send(socket: WebSocket, outbox: Outbox, frames: str) -> None:
+    """Empty the outbox at the client's speed; behind a live cycle's event come its frames."""
     try:
         while True:
-            event, frames = await outbox.take()
-            if event is not None:
-                await socket.send_text(event)
-            for frame in frames:
-                await socket.send_bytes(frame)
+            event, pictures = await outbox.take()
+            await socket.send_text(event.text)
+            for camera, jpeg in pictures.items():
+                if frames == FRAMES_V2:
+                    await socket.send_bytes(pack_frame_with_cycle(camera, jpeg, event.cycle_id or 0))
+                else:
+                    await socket.send_bytes(pack_frame(camera, jpeg))
     except (WebSocketDisconnect, RuntimeError):
         return  # Starlette's two ways of saying that the client has gone
 

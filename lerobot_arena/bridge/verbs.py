@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""start, stop, restart, delete, reset of one session. A verb answers when the status shows its effect."""
+"""What can be done to a session: start, pause, stop … A verb answers when the status shows its effect."""
 
 import asyncio
 import logging
@@ -12,9 +12,13 @@ from lerobot_arena.bridge.session_book import BookedSession, SessionBook
 from lerobot_arena.bridge.session_view import SessionFacts, estop_reason
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.core.errors import Conflict, NotAnswering, Unavailable
+from lerobot_arena.core.guard_config import RunWanted
 from lerobot_arena.core.session import ERROR, PAUSED, RUNNING, GuardState
 
 _log = logging.getLogger(__name__)
+
+# The state a verb leads out of.
+_BEFORE = {"pause": RUNNING, "resume": PAUSED}
 
 
 class SessionVerbs:
@@ -25,16 +29,34 @@ class SessionVerbs:
         self._arm_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._chasing: set[asyncio.Task[None]] = set()
 
-    async def start(self, session_id: str) -> None:
-        """Run a session. Raises NotFound, Conflict with the reason it may not run, Unavailable, NotAnswering."""
+    async def start(self, session_id: str, run: RunWanted | None = None) -> None:
+        """Run a session; one that is paused goes on. Raises NotFound, Conflict, Unavailable, NotAnswering.
+
+        With a `run` it means exactly that run, so that a session which is under way already is a Conflict.
+        """
         session = self._book.get(session_id)
-        await self._start(session, session.intent)
+        await self._start(session, session.intent, run)
+
+    async def pause(self, session_id: str) -> None:
+        """Hold until `resume`. Raises NotFound, Conflict when it does not run, Unavailable, NotAnswering."""
+        await self._switch(self._book.get(session_id), "pause", PAUSED)
+
+    async def resume(self, session_id: str) -> None:
+        """Go on after a pause, from where the arm is. Raises as `pause`."""
+        await self._switch(self._book.get(session_id), "resume", RUNNING)
 
     async def stop(self, session_id: str) -> None:
         """Stop a session; one that does not run stays as it is. Raises NotFound, Unavailable, NotAnswering."""
         session = self._book.get(session_id)
         session.intent += 1
         await self._stop(session)
+
+    async def halt(self, session_id: str) -> None:
+        """As `stop`, but a session that neither runs nor waits to is left as it is."""
+        session = self._book.get(session_id)
+        session.intent += 1
+        async with self._arm_locks[session.wanted.arm]:
+            await self._end_run(session)
 
     async def restart(self, session_id: str) -> None:
         """Stop, then start with a new epoch."""
@@ -60,19 +82,52 @@ class SessionVerbs:
                 raise Conflict(answer.message or "The guard refused to clear its queue.")
         session.queue_cleared_at = time.time()
 
-    async def _start(self, session: BookedSession, intent: int) -> None:
-        if self._book.facts(session).is_running and not self._is_failed(session):
+    async def _start(self, session: BookedSession, intent: int, run: RunWanted | None = None) -> None:
+        if await self._is_under_way(session, run):
             return
         self._refuse_while_latched(session)
         await self._wait_until_loaded(session, intent)
         async with self._arm_locks[session.wanted.arm]:
             self._refuse_when_overtaken(session, intent)
-            if self._book.facts(session).is_running and not self._is_failed(session):
+            if await self._is_under_way(session, run):
                 return
             self._refuse_while_latched(session)
             self._refuse_when_busy(session)
-            await self._select(session, intent)
-            await self._run(session, intent)
+            run = run or RunWanted(session.wanted.arm)
+            await self._select(session, intent, run)
+            await self._run(session, intent, run)
+
+    async def _is_under_way(self, session: BookedSession, run: RunWanted | None) -> bool:
+        """Whether a start has nothing to do; a plain start lets a paused session go on."""
+        facts = self._book.facts(session)
+        if not facts.is_running or self._is_failed(session):
+            return False
+        state = facts.guard.state if facts.guard is not None else RUNNING
+        if run is not None:
+            remedy = "resume or stop it first" if state == PAUSED else "stop it first"
+            raise Conflict(f"Session {session.wanted.session_id} is {state} already: {remedy}.")
+        if state == PAUSED:
+            await self._switch(session, "resume", RUNNING)
+        return True
+
+    async def _switch(self, session: BookedSession, verb: str, goal: str) -> None:
+        """Pause or resume. Not under the arm's lock: a pause must not wait for a start of another session."""
+        arm = session.wanted.arm
+        answer = await self._call(arm, verb)
+        if not answer.success:
+            raise Conflict(answer.message or f"The guard of arm {arm!r} refused to {verb}.")
+
+        def state() -> str | None:
+            guard = self._board.facts(arm).guard
+            return guard.value.state if guard is not None and guard.value.state != _BEFORE[verb] else None
+
+        seen = await self._board.wait_for(state, self._settings.verb_timeout_s)
+        if seen != goal:
+            raise NotAnswering(
+                f"The guard of arm {arm!r} acknowledged the {verb}, but: {self._describe(session)}"
+                if seen is not None
+                else f"The guard of arm {arm!r} acknowledged the {verb}, but does not show it."
+            )
 
     async def _wait_until_loaded(self, session: BookedSession, intent: int) -> None:
         """Until a policy can answer and a guard lives. An overtaken start ends at once."""
@@ -94,8 +149,8 @@ class SessionVerbs:
         if not facts.is_loaded:
             raise Conflict(f"Session {session.wanted.session_id}: {self._describe(session)}")
 
-    async def _select(self, session: BookedSession, intent: int) -> None:
-        generation = await self._book.select(session)
+    async def _select(self, session: BookedSession, intent: int, run: RunWanted) -> None:
+        generation = await self._book.select(session, run)
         arm = session.wanted.arm
 
         def has_seen() -> bool:
@@ -107,7 +162,7 @@ class SessionVerbs:
             raise NotAnswering(f"The guard of arm {arm!r} did not take up the session: is it running?")
         self._refuse_when_overtaken(session, intent)
 
-    async def _run(self, session: BookedSession, intent: int) -> None:
+    async def _run(self, session: BookedSession, intent: int, run: RunWanted) -> None:
         """Call the guard, then wait for `running`. A start that cannot be seen to work is taken back."""
         arm, session_id = session.wanted.arm, session.wanted.session_id
         guard = self._board.facts(arm).guard
@@ -138,7 +193,8 @@ class SessionVerbs:
         if seen == "overtaken":
             await self._stop_guard(session)
             self._refuse_when_overtaken(session, intent)
-        if seen != RUNNING:
+        # A run of a few cycles may be over before it was seen to run.
+        if seen != RUNNING and not (seen == "ended" and run.n_cycles > 0):
             reason = self._describe(session)
             if seen is None:
                 self._take_back(arm)
@@ -146,11 +202,13 @@ class SessionVerbs:
 
     async def _stop(self, session: BookedSession) -> None:
         async with self._arm_locks[session.wanted.arm]:
-            facts = self._book.facts(session)
-            may_run = facts.is_mine and facts.guard is not None and facts.guard.state in {RUNNING, PAUSED}
-            if may_run:
-                await self._stop_guard(session)
+            await self._end_run(session)
             session.has_run = True
+
+    async def _end_run(self, session: BookedSession) -> None:
+        facts = self._book.facts(session)
+        if facts.is_mine and facts.guard is not None and facts.guard.state in {RUNNING, PAUSED}:
+            await self._stop_guard(session)
 
     async def _stop_guard(self, session: BookedSession) -> None:
         arm = session.wanted.arm

@@ -7,7 +7,6 @@ It follows the contracts of msg/*.msg and can be told to fail: a dead guard, a p
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import sin
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,15 @@ from numpy.typing import NDArray
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.feed import CycleFeed
 from lerobot_arena.bridge.ports import Picture, VerbAnswer
+from lerobot_arena.core import topics
 from lerobot_arena.core.cycle import CycleRecord
 from lerobot_arena.core.errors import NotAnswering, Unavailable
+from lerobot_arena.core.guard_config import DEFAULT_TASK, GuardConfig
+from lerobot_arena.core.risk import RiskWindow
 from lerobot_arena.core.session import (
-    EMERGENCY,
     ERROR,
-    IDLE,
     INITIALIZING,
+    PAUSED,
     READY,
     RUNNING,
     STOPPED,
@@ -31,15 +32,23 @@ from lerobot_arena.core.session import (
     SessionsStatus,
     SessionStatus,
     SessionsWanted,
+    SessionWanted,
     TaskStatus,
 )
 from lerobot_arena.core.stats import StageStat
-from lerobot_arena.core.verdict import Decision, Outcome, Verdict
+from lerobot_arena.core.verdict import Decision
+from lerobot_arena.guard.task import task_from_json
+from lerobot_arena.testing import bridge_fake_guard
+from lerobot_arena.testing.bridge_fake_values import (
+    CHUNK,
+    JOINTS,
+    PERIOD_S,
+    fake_cycle,
+    fake_session_status,
+    moving_picture,
+)
 
-JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 CAMERAS = ("front", "wrist")
-PERIOD_S = 0.02
-_CHUNK = 50
 
 
 @dataclass
@@ -48,7 +57,8 @@ class FakeArms:
 
     Faults: `dead_guards` answer nothing, `silent_guards` take verbs and never answer, `is_inference_dead`,
     `failures` session id → message of a policy that failed (`loaded_again`: its worker was replaced), `is_loading`
-    keeps policies from loading, `refusals` arm → why its guard does not start.
+    keeps policies from loading, `refusals` arm → why its guard does not start, `causes` arm → why it is not reset,
+    `config_refusals` arm → why its guard takes no new boundaries, `deaf_guards` take no notice of them.
     """
 
     arms: tuple[str, ...] = ("arm",)
@@ -60,8 +70,12 @@ class FakeArms:
     failures: dict[str, str] = field(default_factory=dict)
     loaded_again: set[str] = field(default_factory=set)
     refusals: dict[str, str] = field(default_factory=dict)
+    causes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    config_refusals: dict[str, str] = field(default_factory=dict)
+    deaf_guards: set[str] = field(default_factory=set)
     calls: list[tuple[str, str]] = field(default_factory=list)
     wanted: SessionsWanted = field(default_factory=SessionsWanted)
+    config: GuardConfig = field(default_factory=GuardConfig)
 
     def __post_init__(self) -> None:
         self.guards: dict[str, GuardState] = {}
@@ -71,6 +85,8 @@ class FakeArms:
         self.input_idle_s: dict[str, float] = {}
         self.cameras: dict[str, list[Callable[[Picture], None]]] = {}
         self._beats = 0
+        self._cycles_left: dict[str, int] = {}
+        self._windows: dict[str, RiskWindow] = {}
         for arm in self.arms:
             self.embodiments[arm] = EmbodimentStatus(
                 arm, "mujoco", "so101", True, joint_names=JOINTS, camera_names=CAMERAS, command_timeout_s=0.2
@@ -84,9 +100,16 @@ class FakeArms:
         self.report()
 
     def _new_guard(self, arm: str, boot_id: str = "1") -> None:
+        """A guard's process (re)starts; the latched boundaries reach it at once."""
         unit = "radians" if arm in self.arms else "normalized"
         self.guards[arm] = GuardState(
-            arm, boot_id, unit=unit, control_rate_hz=1 / PERIOD_S, queue_capacity=200, joint_age_s=0.01
+            arm,
+            boot_id,
+            unit=unit,
+            control_rate_hz=1 / PERIOD_S,
+            queue_capacity=200,
+            joint_age_s=0.01,
+            config_version=self.config.version,
         )
 
     # ArmsLink
@@ -106,9 +129,25 @@ class FakeArms:
             del self.guards[arm]
             self.board.forget(arm)
 
+    def publish_config(self, config: GuardConfig) -> None:
+        """Every guard that is not told otherwise has it in force at its next report."""
+        self.take_config(config)
+        asyncio.get_running_loop().call_soon(self.report)
+
+    def take_config(self, config: GuardConfig) -> None:
+        """Reconcile each guard."""
+        self.config = config
+        for arm, guard in list(self.guards.items()):
+            if arm in self.config_refusals:
+                self.guards[arm] = replace(
+                    guard, config_refused=config.version, config_problem=self.config_refusals[arm]
+                )
+            elif arm not in self.deaf_guards:
+                self.guards[arm] = replace(guard, config_version=config.version, config_problem="")
+
     async def call(self, arm: str, verb: str, *, timeout_s: float) -> VerbAnswer:
         """What a guard or an embodiment would answer."""
-        is_guard = verb in {"start", "stop", "estop", "reset", "clear_queue"}
+        is_guard = verb in topics.GUARD_VERBS
         is_dead = arm in (self.dead_guards if is_guard else self.dead_embodiments) or arm not in self.guards
         is_silent = is_guard and arm in self.silent_guards
         if is_dead or is_silent:
@@ -146,6 +185,10 @@ class FakeArms:
             raise ValueError("not a cycle")
         return raw
 
+    def glance_cycle(self, raw: Any) -> tuple[int, int]:
+        """Of a record, what a serialised one tells at once."""
+        return (raw.decision, raw.risk) if isinstance(raw, CycleRecord) else (0, 0)
+
     # What the robot side does by itself
 
     def show(self, topic: str, image: NDArray[np.uint8]) -> None:
@@ -170,45 +213,44 @@ class FakeArms:
                 continue
             wanted = self.wanted.for_arm(arm)
             selected = wanted.session_id if wanted is not None else ""
-            keeps = guard.session_id if guard.state == RUNNING else selected
-            self.guards[arm] = replace(guard, wanted_generation=self.wanted.generation, session_id=keeps)
+            is_under_way = guard.state in {RUNNING, PAUSED}
+            task = guard.task if is_under_way else self.wanted.run_of(arm).task or DEFAULT_TASK
+            self.guards[arm] = replace(
+                guard,
+                wanted_generation=self.wanted.generation,
+                session_id=guard.session_id if is_under_way else selected,
+                task=task,
+                active_boundaries=self._boundaries_of(task, arm),
+                reset_refusals=self.causes.get(arm, ()) if guard.estop_latched else (),
+            )
             self.board.on_guard(self.guards[arm])
         for arm, embodiment in self.embodiments.items():
             if arm not in self.dead_embodiments:
                 self.board.on_embodiment(embodiment)
                 self.board.on_task(arm, self.tasks[arm])
         if not self.is_inference_dead:
-            sessions = tuple(self._session(wanted.session_id) for wanted in self.wanted.sessions)
+            sessions = tuple(self._session(wanted) for wanted in self.wanted.sessions)
             self.board.on_sessions(SessionsStatus(self.wanted.generation, "1", sessions))
 
-    def _session(self, session_id: str) -> SessionStatus:
-        wanted = next(session for session in self.wanted.sessions if session.session_id == session_id)
-        status = INITIALIZING if self.is_loading else READY
+    def _boundaries_of(self, task: str, arm: str) -> tuple[str, ...]:
+        config = next((item.config for item in self.config.tasks if item.name == task), None)
+        if config is None:
+            return ()
+        return task_from_json(config).boundaries_of(is_virtual=arm not in self.arms)
+
+    def _session(self, wanted: SessionWanted) -> SessionStatus:
+        session_id = wanted.session_id
         message = self.failures.get(session_id, "")
-        count = self.inferences.get(session_id, 0)
         is_loaded = not self.is_loading and (not message or session_id in self.loaded_again)
-        return SessionStatus(
-            session_id,
-            ERROR if message else status,
+        status = ERROR if message else INITIALIZING if self.is_loading else READY
+        return fake_session_status(
+            wanted,
+            status,
             message,
-            is_loaded,
-            policy_type="act",
-            device="cpu",
-            joint_names=JOINTS,
-            unit=wanted.unit or "normalized",
-            fps=wanted.rate_hz or 30.0,
-            chunk_size=_CHUNK,
-            n_action_steps=10,
-            camera_names=wanted.camera_names,
-            metadata_sources=("unit: checkpoint", "fps: checkpoint"),
-            policy_hash="00",
-            inference_count=count,
-            total_inference_time_s=count * 0.004,
-            images_received=tuple(self._beats for _ in wanted.camera_names),
-            images_lost=tuple(0 for _ in wanted.camera_names),
-            joints_received=self._beats,
+            is_loaded=is_loaded,
+            inferences=self.inferences.get(session_id, 0),
+            inputs=self._beats,
             input_idle_s=self.input_idle_s.get(session_id, 0.01),
-            stages=(StageStat("network", count, 3.9, 4.4, 5.1, 6.0),) if count else (),
         )
 
     def beat(self) -> None:
@@ -230,7 +272,7 @@ class FakeArms:
                 guard,
                 commands_sent=guard.commands_sent + 1,
                 decisions=decisions,
-                queue_steps=(guard.queue_steps or _CHUNK) - 1,
+                queue_steps=(guard.queue_steps or CHUNK) - 1,
                 action_age_s=0.05,
                 cycle_count=cycle_id,
                 stages=(StageStat("total", cycle_id, 0.3, 0.5, 0.8, 1.2),),
@@ -238,47 +280,20 @@ class FakeArms:
             self.tasks = {
                 name: replace(task, elapsed_s=task.elapsed_s + PERIOD_S) for name, task in self.tasks.items()
             }
+            left = self._cycles_left.get(arm, -1)
+            if left > 0:
+                self._cycles_left[arm] = left - 1
+                if left == 1:
+                    self.guards[arm] = replace(guard, state=STOPPED, message="All cycles are done.")
         self.feed.push(arm, self.cycle(guard, cycle_id))
 
-    def cycle(self, guard: GuardState, cycle_id: int, decision: Decision = Decision.PASS) -> CycleRecord:
-        """The record of one tick of a guard."""
-        is_running = guard.state == RUNNING
-        values = tuple(0.5 * sin(cycle_id * PERIOD_S + index) for index in range(len(JOINTS)))
-        reason = "" if decision == Decision.PASS else "a joint would have left its range"
-        return CycleRecord(
-            cycle_id,
-            decision,
-            Outcome.SENT if is_running else Outcome.NONE,
-            self.board.clock.wall_ns(),
-            guard.state,
-            guard.unit,
-            JOINTS,
-            epoch=guard.epoch,
-            session_id=guard.session_id,
-            reason=reason,
-            measured=values,
-            proposed=tuple(value + 0.02 for value in values) if is_running else (),
-            executed=tuple(value + 0.015 for value in values) if is_running else (),
-            queue_steps=guard.queue_steps,
-            action_age_s=guard.action_age_s,
-            verdicts=(
-                Verdict(Decision.PASS, "L3", "joint_age", "", 0.01),
-                Verdict(decision, "L1", "position_limits", reason, 0.02),
-            )
-            if is_running
-            else (),
-            stages=tuple(
-                StageStat(name, 1, ms, ms, ms, ms)
-                for name, ms in (
-                    ("source", 0.05),
-                    ("queue", 0.04),
-                    ("checks", 0.2),
-                    ("sink", 0.1),
-                    ("total", 0.4),
-                )
-            ),
-            deadline_ms=PERIOD_S * 1000,
-        )
+    def cycle(
+        self, guard: GuardState, cycle_id: int, decision: Decision = Decision.PASS, *, layer: str = "L1"
+    ) -> CycleRecord:
+        """The record of one tick of a guard; a decision other than PASS is of a check on `layer`."""
+        window, clock = self._windows.setdefault(guard.arm, RiskWindow()), self.board.clock
+        risk = window.add(decision, steady_ns=clock.steady_ns(), is_latched=guard.estop_latched)
+        return fake_cycle(guard, cycle_id, decision, layer=layer, risk=risk, clock=clock)
 
     async def live(self, *, frames_hz: float = 0.0) -> None:
         """Beat in real time until cancelled; with `frames_hz` the watched cameras show a moving picture."""
@@ -296,45 +311,37 @@ class FakeArms:
     # Verbs
 
     def _start(self, arm: str) -> VerbAnswer:
-        guard = self.guards[arm]
-        if guard.estop_latched:
-            return VerbAnswer(False, "The e-stop is latched.")
-        if not guard.session_id:
-            return VerbAnswer(False, "No session is selected.")
-        if arm in self.refusals:
-            return VerbAnswer(False, self.refusals[arm])
-        if guard.state == RUNNING:
-            return VerbAnswer(True, "It is already running.")
-        self.failures.pop(guard.session_id, None)
-        self.guards[arm] = replace(guard, state=RUNNING, epoch=guard.epoch + 1, message="", queue_steps=0)
-        return VerbAnswer(True, "Running.")
+        guard, run = self.guards[arm], self.wanted.run_of(arm)
+        self.guards[arm], answer = bridge_fake_guard.start(guard, run, self.refusals.get(arm))
+        if self.guards[arm].epoch != guard.epoch:
+            self.failures.pop(guard.session_id, None)
+            self._cycles_left[arm] = run.n_cycles
+        return answer
+
+    def _pause(self, arm: str) -> VerbAnswer:
+        self.guards[arm], answer = bridge_fake_guard.pause(self.guards[arm])
+        return answer
+
+    def _resume(self, arm: str) -> VerbAnswer:
+        self.guards[arm], answer = bridge_fake_guard.resume(self.guards[arm], self.refusals.get(arm))
+        return answer
 
     def _stop(self, arm: str) -> VerbAnswer:
-        guard = self.guards[arm]
-        if guard.state == RUNNING:
-            self.guards[arm] = replace(guard, state=STOPPED, message="", queue_steps=0)
-        return VerbAnswer(True, "Stopped.")
+        self.guards[arm], answer = bridge_fake_guard.stop(self.guards[arm])
+        return answer
 
     def _estop(self, arm: str) -> VerbAnswer:
-        message = "The e-stop was pressed (service)."
-        self.guards[arm] = replace(
-            self.guards[arm], state=EMERGENCY, estop_latched=True, message=message, queue_steps=0
-        )
+        self.guards[arm], answer = bridge_fake_guard.estop(self.guards[arm])
         if arm in self.embodiments and arm not in self.dead_embodiments:
             self._emergency_stop(arm)
             self.guards[arm] = replace(self.guards[arm], sink="acknowledged: the arm holds")
-        return VerbAnswer(True, "The e-stop is latched.")
+        return answer
 
     def _reset(self, arm: str) -> VerbAnswer:
-        guard = self.guards[arm]
-        if guard.state not in {STOPPED, EMERGENCY, IDLE}:
-            return VerbAnswer(False, f"Reset is for a stopped arm; this one is {guard.state}.")
-        self.guards[arm] = replace(
-            guard, state=STOPPED, estop_latched=False, message="Stopped by the e-stop."
-        )
-        if arm in self.embodiments:
+        self.guards[arm], answer = bridge_fake_guard.reset(self.guards[arm], self.causes.get(arm, ()))
+        if answer.success and arm in self.embodiments:
             self._clear_emergency(arm)
-        return VerbAnswer(True, "The e-stop is reset.")
+        return answer
 
     def _clear_queue(self, arm: str) -> VerbAnswer:
         self.guards[arm] = replace(self.guards[arm], queue_steps=0)
@@ -349,21 +356,10 @@ class FakeArms:
         return VerbAnswer(True, "Cleared.")
 
     def _reset_scene(self, arm: str) -> VerbAnswer:
-        if self.guards[arm].state == RUNNING:
+        if self.guards[arm].state in {RUNNING, PAUSED}:
             return VerbAnswer(False, "The arm is being commanded: stop the session first.")
         task = self.tasks[arm]
         self.tasks[arm] = replace(
             task, episode=task.episode + 1, seed=task.seed + 1, elapsed_s=0.0, is_success=False, is_over=False
         )
         return VerbAnswer(True, "A new scene.")
-
-
-def moving_picture(step: int, shade: int) -> NDArray[np.uint8]:
-    """A 480×640 gradient with a square that moves."""
-    image = np.zeros((480, 640, 3), np.uint8)
-    image[..., 0] = np.linspace(40, 160, 640, dtype=np.uint8)
-    image[..., 1] = np.linspace(60, 140, 480, dtype=np.uint8)[:, None]
-    image[..., 2] = 90 + 60 * (shade % 2)
-    x = 20 + (step * 6) % 560
-    image[200:260, x : x + 60] = (240, 180, 60)
-    return image

@@ -4,6 +4,7 @@
 import argparse
 import asyncio
 import contextlib
+import json
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +17,27 @@ from lerobot_arena.bridge.server import ending_signals, open_socket, serve, set_
 from lerobot_arena.bridge.services import Services, build_services
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.core.clock import Clock, SystemClock
+from lerobot_arena.core.guard_config import DEFAULT_TASK, BoundaryWanted, GuardConfig, TaskWanted
+from lerobot_arena.guard.boundary import boundary_from_mapping
+from lerobot_arena.guard.task import task_from_mapping
 from lerobot_arena.testing.bridge_fake_link import FakeArms
+
+
+def small_config() -> GuardConfig:
+    """Two boundaries and the task `default` under the first, of checks that fit every arm."""
+    nodes = {
+        "not_forever": {"callback": "task_timeout", "params": {"timeout_s": 600.0}, "fallback": "stop"},
+        "steady_policy": {"callback": "frozen_policy"},
+    }
+    boundaries = [boundary_from_mapping({"name": name, "nodes": [node]}) for name, node in nodes.items()]
+    task = task_from_mapping(
+        {"name": DEFAULT_TASK, "boundaries": ["not_forever"], "virtual_boundaries": ["not_forever"]}
+    )
+    return GuardConfig(
+        0,
+        tuple(BoundaryWanted(item.name, 1, json.dumps(item.mapping())) for item in boundaries),
+        (TaskWanted(task.name, json.dumps(task.mapping())),),
+    )
 
 
 @contextlib.asynccontextmanager
@@ -28,7 +49,13 @@ async def fake_services(
     feed = CycleFeed(fake.decode_cycle)
     fake.attach(board, feed)
     services = build_services(
-        settings, fake, board=board, feed=feed, logs=logs or RingLog(), inspect=lambda wanted, robot: {}
+        settings,
+        fake,
+        board=board,
+        feed=feed,
+        logs=logs or RingLog(),
+        inspect=lambda wanted, robot: {},
+        shipped=small_config,
     )
     await services.open()
     try:

@@ -15,7 +15,8 @@ from lerobot_arena.testing.bridge_rig import Rig, open_rig
 STATUS_KEYS = {
     "state", "backend_state", "cycle_count", "error", "startup_error", "has_runtime", "active_task",
     "active_boundaries", "control_frequency_hz", "available_tasks", "planned_task", "planned_boundaries", "has_rust",
-    "arm", "is_alive", "estop_latched", "message", "session_id", "not_ready", "decisions", "stages",
+    "arm", "is_alive", "estop_latched", "message", "session_id", "not_ready", "decisions", "stages", "task", "warning",
+    "enforcement_mode", "risk_level", "reaction", "reset_refusals", "config_version", "config_problem",
 }  # fmt: skip
 
 
@@ -37,7 +38,8 @@ async def test_status_has_dams_fields_and_ours(rig: Rig) -> None:
     assert (status["state"], status["backend_state"], status["active_task"]) == ("idle", "ready", None)
     await rig.start()
     status = (await rig.http.get("/api/control/status", params={"arm": "arm"})).json()
-    assert (status["state"], status["active_task"], status["error"]) == ("running", "s", None)
+    assert (status["state"], status["active_task"], status["error"]) == ("running", "default", None)
+    assert status["session_id"] == "s" and status["active_boundaries"] == ["not_forever"]
 
 
 async def test_a_running_session_reads_stopped_and_names_the_estop_until_and_after_reset(rig: Rig) -> None:

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lerobot_arena.bridge.cycle_event import cycle_event, risk_level
-from lerobot_arena.bridge.feed import REPLAY, CycleFeed
-from lerobot_arena.bridge.frames import FrameHub, pack_frame, to_jpeg
-from lerobot_arena.bridge.outbox import Outbox
+from lerobot_arena.bridge.cycle_event import cycle_event
+from lerobot_arena.bridge.feed import KEPT, REPLAY, CycleFeed
+from lerobot_arena.bridge.frames import FrameHub, pack_frame, pack_frame_with_cycle, to_jpeg
+from lerobot_arena.bridge.outbox import Outbox, OutEvent
 from lerobot_arena.bridge.ports import Picture
 from lerobot_arena.bridge.telemetry import CyclePacer
 from lerobot_arena.core.cycle import CycleRecord
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.risk import RiskLevel
 from lerobot_arena.core.session import TaskStatus
 from lerobot_arena.core.stats import StageStat
 from lerobot_arena.core.verdict import Decision, Outcome, Verdict
@@ -35,6 +36,11 @@ RECORD = CycleRecord(
     "running",
     "radians",
     ("a", "b"),
+    risk=RiskLevel.EMERGENCY,
+    reaction="retreat",
+    task="pick",
+    active_boundaries=("workspace", "approach.reach"),
+    config_version=12,
     epoch=7,
     session_id="s",
     reason="too fast",
@@ -53,7 +59,7 @@ RECORD = CycleRecord(
 
 
 def test_the_event_has_every_field_of_the_seed() -> None:
-    event = cycle_event(RECORD, "arm", cameras=["front"], task=TaskStatus("pick_place"))
+    event = cycle_event(RECORD, "arm", cameras=["front"], task=TaskStatus("pick_place"), with_perf=True)
     assert event["latency_ms"] == {"obs": 0.8, "policy": 2.0, "validate": 5.0, "sink": 0.5, "total": 8.5}
     assert event["perf"] == {
         "stages": {"source": 0.8, "policy": 2.0, "guards": 5.0, "sink": 0.5, "total": 8.5},
@@ -68,14 +74,16 @@ def test_the_event_has_every_field_of_the_seed() -> None:
         True,
         False,
     )
-    assert event["risk_level"] == "CRITICAL" and event["fallback_triggered"] == "hold_position"
+    # What the guard says of the window before this cycle, never what this cycle alone would mean.
+    assert event["risk_level"] == "EMERGENCY" and event["fallback_triggered"] == "retreat"
     assert event["guard_statuses"][1] == {
         "name": "finite",
         "layer": "L1",
         "decision": "REJECT",
         "reason": "too fast",
     }
-    assert (event["active_task"], event["active_cameras"]) == ("pick_place", ["front"])
+    assert (event["active_task"], event["active_cameras"]) == ("pick", ["front"])
+    assert event["active_boundaries"] == ["workspace", "approach.reach"] and event["config_version"] == 12
     assert event["timestamp"] == pytest.approx(1_700_000_000.123)
     assert event["joints"]["measured"] == [0.0, 1.0] and event["joints"]["executed"] == []
     assert event["outcome"] == "held" and event["reason"] == "too fast"
@@ -83,43 +91,52 @@ def test_the_event_has_every_field_of_the_seed() -> None:
     assert json.loads(orjson.dumps(event))["joints"]["proposed"] == [None, 1.0]
 
 
-@pytest.mark.parametrize(
-    ("decision", "state", "level"),
-    [
-        (Decision.PASS, "running", "NORMAL"),
-        (Decision.CLAMP, "running", "ELEVATED"),
-        (Decision.REJECT, "running", "CRITICAL"),
-        (Decision.FAULT, "running", "EMERGENCY"),
-        (Decision.PASS, "emergency", "EMERGENCY"),
-        (Decision.FAULT, "idle", "NORMAL"),
-    ],
-)
-def test_risk(decision: Decision, state: str, level: str) -> None:
+def test_perf_is_absent_unless_asked_for_and_nothing_is_null_by_guess() -> None:
     from dataclasses import replace
 
-    assert risk_level(replace(RECORD, decision=decision, state=state)) == level
+    event = cycle_event(replace(RECORD, reaction="", task="", active_boundaries=()), "arm")
+    assert "perf" not in event
+    assert (event["fallback_triggered"], event["active_task"], event["active_boundaries"]) == (None, None, [])
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from("efg"), max_size=60), st.integers(1, 8))
-def test_an_outbox_keeps_order_and_its_bounds_and_counts_what_it_drops(puts: str, size: int) -> None:
+@given(st.lists(st.sampled_from("cpfg"), max_size=60), st.integers(1, 8), st.integers(0, 60))
+def test_an_outbox_keeps_order_bounds_and_every_newest_frame_behind_its_cycle(
+    puts: str, size: int, taken_from: int
+) -> None:
+    """c: a live cycle, p: a ping, f and g: frames of two cameras; the client begins to read at `taken_from`."""
+
     async def run() -> None:
-        outbox, events = Outbox(size), []
+        outbox = Outbox(size)
+        got: list[OutEvent] = []
+        all_frames: list[bytes] = []
+
+        async def read() -> None:
+            while outbox._events:
+                event, frames = await asyncio.wait_for(outbox.take(), 1)
+                got.append(event)
+                for camera, jpeg in frames.items():
+                    assert event.cycle_id is not None, "frames follow a live cycle and nothing else"
+                    assert camera == jpeg.decode()[0] and int(jpeg[1:]) < event.cycle_id
+                    all_frames.append(jpeg)
+
         for number, kind in enumerate(puts):
-            if kind == "e":
-                events.append(str(number))
-                outbox.put_event(str(number))
+            if kind in "cp":
+                outbox.put_event(f'{{"n":{number}}}', cycle_id=number if kind == "c" else None)
             else:
                 outbox.put_frame(kind, f"{kind}{number}".encode())
-        got_events, got_frames = [], []
-        while len(got_events) < min(len(events), size) or len(got_frames) < len({*puts} - {"e"}):
-            event, frames = await asyncio.wait_for(outbox.take(), 1)
-            got_events += [event] if event is not None else []
-            got_frames += frames
-        assert got_events == events[-size:] or (got_events == [] == events)
-        assert outbox.events_dropped == max(len(events) - size, 0)
-        newest = {kind: number for number, kind in enumerate(puts) if kind != "e"}
-        assert sorted(got_frames) == sorted(f"{kind}{number}".encode() for kind, number in newest.items())
+            assert len(outbox._events) <= size and len(outbox._behind) <= 2 and len(outbox._fresh) <= 2
+            if number >= taken_from:
+                await read()
+        await read()
+        events = [number for number, kind in enumerate(puts) if kind in "cp"]
+        numbers = [json.loads(event.text)["n"] for event in got]
+        assert numbers == sorted(set(numbers)) and len(numbers) + outbox.events_dropped == len(events)
+        told = [json.loads(event.text)["dropped"] for event in got if "dropped" in event.text]
+        assert told == sorted(told) and (told[-1:] == [outbox.events_dropped] or not outbox.events_dropped)
+        waiting = len(outbox._fresh) + len(outbox._behind)
+        frames = sum(kind in "fg" for kind in puts)
+        assert len(all_frames) == len(set(all_frames)) == frames - outbox.frames_dropped - waiting
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(outbox.take(), 0.001)
 
@@ -155,6 +172,8 @@ async def test_the_feed_replays_the_last_fifty_then_each_new_one_once() -> None:
         feed.push("arm", number)
         feed.push("other", -number)
     assert decoded == [], "nothing is decoded while nobody looks"
+    assert [item.raw for item in feed.newest("arm", 3)] == [197, 198, 199]
+    assert len(feed.newest("arm", KEPT)) == 200 and feed.newest("none", 5) == []
     first: list[int] = []
     second: list[int] = []
     stop_first = feed.watch("arm", lambda item: first.append(item.record.cycle_id))
@@ -180,6 +199,7 @@ async def test_a_cycle_that_cannot_be_read_is_skipped() -> None:
 def test_a_binary_message_is_the_seeds() -> None:
     assert pack_frame("top", b"jpeg") == b"\x01\x03topjpeg"
     assert pack_frame("é" * 200, b"")[1] == 255
+    assert pack_frame_with_cycle("top", b"jpeg", 2**32 + 258) == b"\x02\x00\x00\x01\x02\x03topjpeg"
 
 
 def test_jpeg_of_a_picture_and_of_what_is_one_already() -> None:
@@ -209,7 +229,7 @@ class Camera:
 
 
 def frames_in(outbox: Outbox) -> list[bytes]:
-    return list(outbox._frames.values())
+    return list(outbox._fresh.values())
 
 
 async def test_watchers_of_a_camera_share_one_subscription_which_ends_with_the_last() -> None:
@@ -220,12 +240,12 @@ async def test_watchers_of_a_camera_share_one_subscription_which_ends_with_the_l
         stops = [hub.watch("front", "/t", box, fps=60) for box in boxes]
         assert len(camera.watchers) == 1 and hub.open_topics == ["/t"]
         await camera.show(Picture(jpeg=b"1"))
-        await until(lambda: all(frames_in(box) == [b"\x01\x05front1"] for box in boxes))
+        await until(lambda: all(frames_in(box) == [b"1"] for box in boxes))
         stops[0]()
         stops[0]()
         await camera.show(Picture(jpeg=b"2"))
-        await until(lambda: frames_in(boxes[1]) == [b"\x01\x05front2"])
-        assert frames_in(boxes[0]) == [b"\x01\x05front1"]
+        await until(lambda: frames_in(boxes[1]) == [b"2"])
+        assert frames_in(boxes[0]) == [b"1"]
         stops[1]()
         assert camera.watchers == [] and hub.open_topics == []
 
@@ -242,7 +262,7 @@ async def test_each_client_gets_its_own_rate_and_always_the_newest() -> None:
             await asyncio.sleep(0.02)
         counts = [box.frames_dropped + 1 for box in (slow, fast)]
         assert 3 <= counts[0] <= 7 and counts[1] > 2 * counts[0]
-        await until(lambda: frames_in(fast) == [b"\x01\x01c39"])
+        await until(lambda: frames_in(fast) == [b"39"])
         hub.close()
 
 
@@ -261,6 +281,6 @@ async def test_a_camera_that_cannot_be_read_is_told_once_and_does_not_stop_the_h
             await camera.show(Picture(unpack=broken))
             await asyncio.sleep(0.02)
         await camera.show(Picture(jpeg=b"good"))
-        await until(lambda: frames_in(box) == [b"\x01\x01cgood"])
+        await until(lambda: frames_in(box) == [b"good"])
         assert caplog.text.count("bayer") == 1
         hub.close()

@@ -3,7 +3,6 @@
 
 import asyncio
 import contextlib
-import gc
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from lerobot_arena.bridge.feed import REPLAY
-from lerobot_arena.bridge.outbox import MAX_EVENTS, Outbox
+from lerobot_arena.bridge.outbox import MAX_EVENTS
 from lerobot_arena.bridge.server import open_socket, serve
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.testing.bridge_fake_link import FakeArms, moving_picture
@@ -60,14 +59,6 @@ async def event_from(client: ClientConnection) -> dict[str, Any]:
                 return event
 
 
-async def frame_from(client: ClientConnection) -> bytes:
-    async with asyncio.timeout(5):
-        while True:
-            message = await client.recv()
-            if isinstance(message, bytes):
-                return message
-
-
 async def run(rig: Rig, beats: int = 0) -> None:
     await rig.create(camera_names=["front"])
     await rig.start()
@@ -99,12 +90,29 @@ async def test_frames_follow_as_jpeg_and_cameras_are_open_only_while_watched(
     assert rig.fake.cameras == {}
     async with watch(port) as client:
         await until(lambda: set(rig.fake.cameras) == {FRONT, WRIST})
-        rig.fake.show(FRONT, moving_picture(1, 0))
-        frame = await frame_from(client)
+        frame = await _shown(rig, client, FRONT, 1)
         assert frame[:7] == b"\x01\x05front" and frame[7:10] == b"\xff\xd8\xff"
-        rig.fake.show(WRIST, moving_picture(1, 1))
-        assert (await frame_from(client))[:7] == b"\x01\x05wrist"
+        assert (await _shown(rig, client, WRIST, 2))[:7] == b"\x01\x05wrist"
+    async with watch(port, "frames=v2&cameras=front") as client:
+        assert (await _shown(rig, client, FRONT, 7, past=2))[:11] == b"\x02\x00\x00\x00\x07\x05front"
     await until(lambda: rig.fake.cameras == {})
+
+
+async def _shown(rig: Rig, client: ClientConnection, topic: str, cycle_id: int, past: int = 0) -> bytes:
+    """A picture that was taken before a cycle comes right behind that cycle's event, and not before."""
+    for _ in range(past):
+        assert (await event_from(client))["replay"] is True
+    await until(lambda: rig.services.outboxes)
+    (outbox,) = rig.services.outboxes
+    rig.fake.show(topic, moving_picture(1, 0))
+    await until(lambda: outbox._fresh)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.recv(), 0.05)
+    rig.services.feed.push("arm", rig.fake.cycle(rig.fake.guards["arm"], cycle_id))
+    assert json.loads(await asyncio.wait_for(client.recv(), 5))["cycle_id"] == cycle_id
+    frame = await asyncio.wait_for(client.recv(), 5)
+    assert isinstance(frame, bytes)
+    return frame
 
 
 @pytest.mark.parametrize(("query", "topics"), [("cameras=wrist", {WRIST}), ("cameras=", set())])
@@ -143,6 +151,7 @@ async def test_a_client_may_ask_for_fewer_cycles_but_misses_no_intervention(
         ("rate_hz=0", 403),
         ("rate_hz=nan", 403),
         ("fps=1000", 403),
+        ("frames=v3", 403),
     ],
 )
 async def test_wishes_that_cannot_be_met_are_refused_at_the_handshake(
@@ -205,7 +214,7 @@ async def test_a_stuck_client_delays_nobody_and_costs_bounded_memory(served: tup
                         continue
                     slowest_s = max(slowest_s, loop.time() - begin)
             assert (await rig.http.get("/sessions")).status_code == 200
-            waiting = [item for item in gc.get_objects() if type(item) is Outbox and item.events_dropped]
+            waiting = [outbox for outbox in rig.services.outboxes if outbox.events_dropped]
             assert len(waiting) == 1 and len(waiting[0]._events) == MAX_EVENTS
     assert slowest_s < 1.0
     await until(lambda: rig.services.feed.watcher_count == 0)
@@ -222,3 +231,43 @@ def _stuck_client(port: int) -> Iterator[None]:
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
         yield
+
+
+async def test_a_client_that_lost_events_is_told_how_many(data_dir: Path) -> None:
+    from lerobot_arena.bridge.outbox import Outbox
+
+    outbox = Outbox(2)
+    for number in range(5):
+        outbox.put_event(f'{{"n":{number}}}', cycle_id=number)
+    texts = [(await outbox.take())[0].text for _ in range(2)]
+    assert [json.loads(text) for text in texts] == [{"n": 3, "dropped": 3}, {"n": 4}]
+
+
+async def test_history_is_the_ring_by_rest(rig: Rig) -> None:
+    assert (await rig.http.get("/api/telemetry/history")).json() == {"events": [], "total": 0}
+    await run(rig, beats=120)
+    answer = (await rig.http.get("/api/telemetry/history")).json()
+    assert answer["total"] == 50 and [event["cycle_id"] for event in answer["events"]] == list(range(71, 121))
+    assert all("perf" not in event and "replay" not in event for event in answer["events"])
+    few = (await rig.http.get("/api/telemetry/history?n=3&arm=arm&perf=true")).json()["events"]
+    assert [event["cycle_id"] for event in few] == [118, 119, 120] and few[0]["perf"]["deadline_ms"] == 20.0
+    rig.services.feed.push("arm", b"garbage")
+    assert (await rig.http.get("/api/telemetry/history?n=1000")).json()["total"] == 120
+    for n in ("0", "1001", "-1", "x", "1.5", "nan"):
+        assert (await rig.http.get(f"/api/telemetry/history?n={n}")).status_code == 422
+    assert (await rig.http.get("/api/telemetry/history?arm=none")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("metrics", "query", "has_perf"), [(False, "", False), (True, "", True), (False, "&perf=true", True)]
+)
+async def test_perf_is_there_when_metrics_are_on_or_a_client_asks(
+    data_dir: Path, metrics: bool, query: str, has_perf: bool
+) -> None:
+    async with open_rig(data_dir, bridge_port=0, metrics=metrics) as rig, _listening(rig) as port:
+        await run(rig, beats=1)
+        async with watch(port, f"cameras={query}") as client, watch(port, "cameras=&perf=true") as other:
+            assert ("perf" in await event_from(client)) is has_perf
+            assert "perf" in await event_from(other)
+            rig.fake.beat()
+            assert ("perf" in await event_from(client)) is has_perf

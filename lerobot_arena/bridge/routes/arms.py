@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arms: what moves here, its e-stop, its reset, and a new scene where it is simulated."""
+"""Arms: what moves here, and a new scene where it is simulated."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from lerobot_arena.bridge.arms import arm_answer
-from lerobot_arena.bridge.deps import ArmQuery, ServicesDep
+from lerobot_arena.bridge.deps import ServicesDep
 from lerobot_arena.core.errors import Conflict
 
 router = APIRouter(prefix="/api", tags=["Arms"])
@@ -18,34 +18,16 @@ async def list_arms(services: ServicesDep) -> dict[str, Any]:
     """Arms that report: guard, embodiment, task, cameras and sessions of each."""
     return {
         "arms": [
-            arm_answer(arm, facts, services.emergency.status(arm), services.book.of_arm(arm))
+            arm_answer(arm, facts, services.runtime.status(arm), services.book.of_arm(arm))
             for arm, facts in sorted(services.board.arms.items())
         ]
     }
 
 
-@router.get("/control/status")
-async def control_status(services: ServicesDep, arm: ArmQuery = None) -> dict[str, Any]:
-    """State of one arm's guard: idle, running, paused, stopped or emergency."""
-    return services.emergency.status(arm)
-
-
-@router.post("/control/estop")
-async def emergency_stop(services: ServicesDep, arm: ArmQuery = None) -> dict[str, Any]:
-    """Latch the e-stop of one arm, or of all when none is named. Says per arm who acknowledged it."""
-    return await services.emergency.stop(arm)
-
-
-@router.post("/control/reset")
-async def reset_emergency(services: ServicesDep, arm: ArmQuery = None) -> dict[str, Any]:
-    """Release the latch of one arm. Nothing moves by it: sessions stay stopped until they are started."""
-    return await services.emergency.reset(arm)
-
-
 @router.post("/arms/{arm:path}/scene/reset")
 async def reset_scene(arm: str, services: ServicesDep) -> dict[str, Any]:
     """Set up a new scene in the simulator of an arm that is not commanded."""
-    name = services.emergency.arm_or_only(arm)
+    name = services.board.arm_or_only(arm)
     answer = await services.link.call(name, "reset_scene", timeout_s=services.settings.verb_timeout_s)
     if not answer.success:
         raise Conflict(answer.message or f"Arm {name!r} refused a new scene.")
