@@ -30,14 +30,18 @@ class CommandGate:
 
     Commands of one epoch must count upwards, a newer epoch replaces an older one for good, and after an emergency
     only an epoch newer than any seen is let in: a stop is never undone by what was already on its way.
+
+    A joint that stands outside its limits may be sent where it is or further in. How far in it already came is
+    remembered for the epoch, so that an arm which yields cannot be led out step by step.
     """
 
     def __init__(self, robot: RobotSpec, rules: GateRules, clock: Clock) -> None:
         self._robot = robot
         self._names = robot.joint_names
         limits = robot.limits()
-        self._lower = limits.lower - rules.limit_tolerance_rad
-        self._upper = limits.upper + rules.limit_tolerance_rad
+        self._lower, self._upper = limits.lower, limits.upper
+        # The innermost places at which joints outside their limits were measured in this epoch; else the limits.
+        self._lowest, self._highest = limits.lower, limits.upper
         self._rules = rules
         self._clock = clock
         self._lock = threading.Lock()
@@ -64,16 +68,24 @@ class CommandGate:
             or (seconds_between(accepted_ns, self._clock.steady_ns()) > self._rules.command_timeout_s)
         )
 
-    def accept(self, command: JointCommand, living_publishers: Set[str]) -> FloatArray:
-        """Targets in radians, in the robot's order. Raises InvalidInput or Conflict with the reason; counts both."""
+    def accept(
+        self, command: JointCommand, living_publishers: Set[str], measured: FloatArray | None = None
+    ) -> FloatArray:
+        """Targets in radians, in the robot's order. Raises InvalidInput or Conflict with the reason; counts both.
+
+        `measured` is where the joints are now, in radians and the robot's order; None when that is not known.
+        """
         with self._lock:
             self.received += 1
             try:
-                positions = self._judge(command, living_publishers)
+                bounds = self._bounds(command.epoch, measured)
+                positions = self._judge(command, living_publishers, bounds)
             except (InvalidInput, Conflict) as error:
                 self.refused += 1
                 self.refusal = str(error)
                 raise
+            if measured is not None:
+                self._lowest, self._highest = bounds
             self._epoch, self._sequence = command.epoch, command.sequence
             self._accepted_ns = self._clock.steady_ns()
             return positions
@@ -96,7 +108,18 @@ class CommandGate:
         with self._lock:
             self._is_stopped = False
 
-    def _judge(self, command: JointCommand, living_publishers: Set[str]) -> FloatArray:
+    def _bounds(self, epoch: int, measured: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest target of each joint, without the tolerance: the limits, or the place outside them."""
+        if measured is None or measured.shape != self._lower.shape or not np.isfinite(measured).all():
+            return self._lower, self._upper
+        lowest, highest = np.minimum(self._lower, measured), np.maximum(self._upper, measured)
+        if epoch != self._epoch:
+            return lowest, highest
+        return np.maximum(lowest, self._lowest), np.minimum(highest, self._highest)
+
+    def _judge(
+        self, command: JointCommand, living_publishers: Set[str], bounds: tuple[FloatArray, FloatArray]
+    ) -> FloatArray:
         if self._is_stopped:
             raise Conflict("Emergency stop: commands are ignored until it is cleared.")
         if len(living_publishers) > 1:
@@ -106,7 +129,7 @@ class CommandGate:
             )
         self._judge_order(command)
         self._judge_times(command)
-        return self._judge_positions(command)
+        return self._judge_positions(command, bounds)
 
     def _judge_order(self, command: JointCommand) -> None:
         if command.epoch < max(self._epoch, self._lowest_epoch):
@@ -130,7 +153,7 @@ class CommandGate:
                 "embodiment run on machines with different clocks."
             )
 
-    def _judge_positions(self, command: JointCommand) -> FloatArray:
+    def _judge_positions(self, command: JointCommand, bounds: tuple[FloatArray, FloatArray]) -> FloatArray:
         if len(command.positions) != len(command.joint_names):
             raise InvalidInput(
                 f"The command has {len(command.positions)} positions for {len(command.joint_names)} joints."
@@ -143,11 +166,13 @@ class CommandGate:
             values = np.array([by_name[name] for name in self._names], dtype=np.float64)
         if not np.isfinite(values).all():
             raise InvalidInput("The command has a position that is not a finite number.")
-        if outside := np.flatnonzero((values < self._lower) | (values > self._upper)).tolist():
+        lowest, highest = bounds
+        tolerance = self._rules.limit_tolerance_rad
+        if outside := np.flatnonzero((values < lowest - tolerance) | (values > highest + tolerance)).tolist():
             joint = self._robot.joints[outside[0]]
             raise InvalidInput(
                 f"The command wants {joint.name} at {values[outside[0]]:.4f} rad; "
-                f"it may be {joint.lower_rad:.4f} to {joint.upper_rad:.4f} rad."
+                f"it may be {lowest[outside[0]]:.4f} to {highest[outside[0]]:.4f} rad."
             )
         return values
 

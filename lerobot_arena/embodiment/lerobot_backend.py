@@ -14,22 +14,28 @@ from lerobot_arena.core.robot import RobotSpec
 from lerobot_arena.core.units import RADIANS
 from lerobot_arena.embodiment.lerobot_cameras import CameraThread
 from lerobot_arena.embodiment.lerobot_config import keep_torque, load_config, take_cameras
+from lerobot_arena.embodiment.lerobot_hardware import MotorHealth
 from lerobot_arena.embodiment.lerobot_joints import (
     JointMap,
     check_stored_calibration,
     map_joints,
     parts_of,
 )
+from lerobot_arena.embodiment.lerobot_torque import buses_with_torque, switch_torque
 from lerobot_arena.embodiment.params import EmbodimentParams
 from lerobot_arena.embodiment.protocol import Condition, JointReading, Outlet
 from lerobot_arena.embodiment.wire import Wire
 
 _SILENT_AFTER_S = 0.5
 _PAUSE_AFTER_ERROR_S = 0.05
+_TORQUE_ANSWER_S = 0.5
 
 
 class LerobotEmbodiment:
-    """One thread owns the bus: it writes a new target at once and reads joints at the joint rate."""
+    """One thread owns the bus: it writes a new target at once, reads joints at the joint rate, and health between.
+
+    A motor that cut its own torque is a protective stop: nothing is sent until it recovered and a person reset it.
+    """
 
     def __init__(self, robot: RobotSpec, params: EmbodimentParams, clock: Clock | None = None) -> None:
         self.robot = robot
@@ -47,6 +53,12 @@ class LerobotEmbodiment:
         self._answered_ns: int | None = None
         self._trouble = ""
         self._reads = self._writes = self._errors = 0
+        self._health: MotorHealth | None = None
+        self._protective = ""
+        self._buses: list[Any] = []
+        self._asks_limp = self._is_limp = False
+        self._limp_words = ""
+        self._limp_answered = threading.Event()
 
     @property
     def camera_names(self) -> tuple[str, ...]:
@@ -64,17 +76,22 @@ class LerobotEmbodiment:
         device = _make_device(config)
         self._joints = map_joints(self.robot, device, self._params.robot_unit)
         check_stored_calibration(self.robot, device, self._joints)
+        self._buses = buses_with_torque(device) if self._params.torque_off_on_estop else []
         _check_motors(device)
         self._warn_of_torque(outlet)
         if self._ending.is_set():
             return
         _connect_device(device, outlet)
+        rate_hz = self._params.hardware_rate_hz
+        self._health = MotorHealth(
+            device, self._joints, self.robot.joint_names, rate_hz=rate_hz, clock=self._clock
+        )
         self._device = device
         self._start_threads(outlet)
 
     def command(self, positions: FloatArray, period_s: float) -> None:
         with self._wake:
-            if not self._is_stopped and self._device is not None:
+            if not self._is_stopped and not self._protective and self._device is not None:
                 self._target = positions
                 self._wake.notify()
 
@@ -86,8 +103,14 @@ class LerobotEmbodiment:
         with self._wake:
             self._is_stopped = True
             self._target = None
+            if self._buses and self._device is not None:
+                self._limp_answered.clear()
+                self._asks_limp = True
+                self._wake.notify()
         if self._device is None:
             return "The robot is not connected; commands are ignored."
+        if self._buses:
+            return self._limp_answer()
         age_s = self._age_s()
         if silence := self._silence(age_s):
             return (
@@ -101,19 +124,33 @@ class LerobotEmbodiment:
 
     def clear_emergency(self) -> None:
         with self._wake:
-            self._is_stopped = False
+            self._is_stopped = self._asks_limp = False
+            self._protective = self._health.stopped_because if self._health is not None else ""
 
     def condition(self) -> Condition:
         age_s = self._age_s()
         silence = self._silence(age_s) if self._device is not None else ""
-        troubles = [silence, *(f"camera {c.name}: {c.trouble}" for c in self._cameras if c.trouble)]
+        health = self._health
+        if health is not None and health.trouble and not silence:
+            silence = health.trouble
+        troubles = [
+            f"The robot stopped by itself ({self._protective}); let it recover, then reset."
+            if self._protective
+            else "",
+            "Its torque is off: the arm is limp until the next start." if self._is_limp else "",
+            silence,
+            *(f"camera {c.name}: {c.trouble}" for c in self._cameras if c.trouble),
+        ]
         counters = (
             ("bus_reads", str(self._reads)),
             ("bus_writes", str(self._writes)),
             ("bus_errors", str(self._errors)),
+            ("health_reads", str(health.reads if health is not None else 0)),
+            ("health_errors", str(health.errors if health is not None else 0)),
             *((f"frames_{camera.name}", str(camera.frames)) for camera in self._cameras),
         )
-        return Condition(age_s < _SILENT_AFTER_S, "; ".join(filter(None, troubles)), counters)
+        message = "; ".join(filter(None, troubles))
+        return Condition(age_s < _SILENT_AFTER_S, message, counters, bool(self._protective))
 
     def close(self) -> None:
         """Let go of port and cameras; the servos keep their torque."""
@@ -140,6 +177,15 @@ class LerobotEmbodiment:
         ago = "yet" if age_s == inf else f"for {age_s:.1f} s"
         return f"The bus has not answered {ago}; check cable and power."
 
+    def _limp_answer(self) -> str:
+        """What became of the torque, as far as the motors said within half a second."""
+        if self._limp_answered.wait(_TORQUE_ANSWER_S):
+            return f"Commands are ignored. {self._limp_words}"
+        return (
+            f"Commands are ignored. Torque-off was asked for, but the motors did not confirm it within "
+            f"{_TORQUE_ANSWER_S:g} s: cut the power."
+        )
+
     def _warn_of_torque(self, outlet: Outlet) -> None:
         wait_s = self._params.torque_warning_s
         outlet.warn(
@@ -162,12 +208,16 @@ class LerobotEmbodiment:
         while not self._ending.is_set():
             target = self._next_target(due_ns)
             try:
+                if self._asks_limp:
+                    self._go_limp()
                 if target is not None:
+                    self._stand_up()
                     self._device.send_action(self._need_joints().action(target))
                     self._writes += 1
                 if self._clock.steady_ns() >= due_ns:
                     due_ns = max(due_ns + period_ns, self._clock.steady_ns())
                     outlet.joints(self._read())
+                    self._look_at_health(outlet)
                 self._trouble = ""
             except Exception as error:  # bus errors have no common type; the bus may come back
                 self._report(error, outlet)
@@ -178,10 +228,47 @@ class LerobotEmbodiment:
         """Wait for a target, a read that is due, or the end."""
         with self._wake:
             wait_s = seconds_between(self._clock.steady_ns(), due_ns)
-            if self._target is None and wait_s > 0 and not self._ending.is_set():
+            is_idle = self._target is None and not self._asks_limp
+            if is_idle and wait_s > 0 and not self._ending.is_set():
                 self._wake.wait(wait_s)
             target, self._target = self._target, None
-            return None if self._is_stopped or self._ending.is_set() else target
+            return None if self._is_stopped or self._protective or self._ending.is_set() else target
+
+    def _look_at_health(self, outlet: Outlet) -> None:
+        """One register, when it is its turn; a target that waits goes first, within reason."""
+        health, now_ns = self._health, self._clock.steady_ns()
+        if health is None or not health.is_due(now_ns, is_hurried=self._target is not None):
+            return
+        reading = health.read_one()
+        if reading is not None:
+            outlet.hardware(reading)
+        if (why := health.stopped_because) and not self._protective:
+            with self._wake:
+                self._protective, self._target = why, None
+            outlet.warn(f"The robot stopped by itself: {why}.")
+
+    def _go_limp(self) -> None:
+        """Cut the torque; asked again with every turn until all motors say that it is off."""
+        self._is_limp = True
+        off, count = switch_torque(self._buses, is_on=False)
+        self._limp_words = f"Torque is off on {off} of {count} motors, as they say themselves."
+        if off == count:
+            self._asks_limp = False
+        else:
+            self._limp_words += " Cut the power."
+            self._ending.wait(_PAUSE_AFTER_ERROR_S)
+        self._limp_answered.set()
+
+    def _stand_up(self) -> None:
+        """Torque again, with the goal where the arm is: it may have fallen since the goal before."""
+        if not self._is_limp:
+            return
+        here = self._need_joints().positions(self._device.get_observation())
+        self._device.send_action(self._need_joints().action(here))
+        on, count = switch_torque(self._buses, is_on=True)
+        if on < count:
+            raise Unavailable(f"Only {on} of {count} motors took their torque back.")
+        self._is_limp = False
 
     def _read(self) -> JointReading:
         stamp_ns = self._clock.wall_ns()
@@ -195,6 +282,8 @@ class LerobotEmbodiment:
     def _report(self, error: Exception, outlet: Outlet) -> None:
         self._errors += 1
         trouble = f"The bus does not answer ({type(error).__name__}: {error}); check cable and power."
+        if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+            trouble += " If its plug was out, start the embodiment again."
         if not self._trouble:
             outlet.warn(trouble)
         self._trouble = trouble

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 
 from lerobot_arena.core import topics
-from lerobot_arena.core.clock import SystemClock
+from lerobot_arena.core.clock import SystemClock, seconds_between
 from lerobot_arena.core.errors import ArenaError, Conflict, InvalidInput, Unavailable
+from lerobot_arena.core.hardware import HardwareReading
 from lerobot_arena.core.ids import check_arm
-from lerobot_arena.core.observation import CameraFrame
+from lerobot_arena.core.observation import CameraFrame, FloatArray
 from lerobot_arena.core.robot import RobotSpec, load_robot
 from lerobot_arena.core.session import EmbodimentStatus
 from lerobot_arena.embodiment.description import robot_description
 from lerobot_arena.embodiment.gate import CommandGate, GateRules
-from lerobot_arena.embodiment.params import MUJOCO, TOPICS, TRAJECTORY, EmbodimentParams
-from lerobot_arena.embodiment.protocol import Embodiment, JointReading, Outlet, Simulated
+from lerobot_arena.embodiment.params import LEROBOT, MUJOCO, TOPICS, TRAJECTORY, EmbodimentParams
+from lerobot_arena.embodiment.protocol import Condition, Embodiment, JointReading, Outlet, Simulated
 from lerobot_arena.embodiment.publishers import LivingPublishers
 from lerobot_arena.embodiment.table import BACKENDS
 from lerobot_arena.embodiment.topics_backend import TopicsEmbodiment
@@ -35,6 +36,8 @@ _TICKS_PER_DIAGNOSTICS = 20
 _RECONNECT_S = 2.0
 _CONNECT_ENDS_WITHIN_S = 10.0
 _OK, _WARN, _ERROR = 0, 1, 2
+# An older measurement says nothing about where the arm is now.
+_MEASURED_FOR_S = 0.5
 
 
 class ControllerWire:
@@ -71,11 +74,18 @@ class EmbodimentNode(ArenaNode):
         self._cameras: dict[str, Any] = {}
         self._ticks = 0
         self._was_holding = True
+        self._was: tuple[bool, ...] = ()
+        self._reading: JointReading | None = None
         self._has_description = False
 
     def set_up(self) -> None:
         """Robot file, gate, publishers, services."""
         check_arm(self.arm)
+        if self.params.torque_off_on_estop and self.params.backend != LEROBOT:
+            raise InvalidInput(
+                "torque_off_on_estop is for LeRobot robots: nothing here can cut the torque of a "
+                f"{self.params.backend} arm."
+            )
         self.robot: RobotSpec = load_robot(self.params.robot)
         rules = GateRules(
             self.params.command_timeout_s, self.params.limit_tolerance_rad, self.params.max_command_age_s
@@ -87,6 +97,8 @@ class EmbodimentNode(ArenaNode):
         self._status = self.create_publisher(
             convert.own.EmbodimentStatus, topics.EMBODIMENT_STATUS, qos.LATCHED
         )
+        if self.params.backend == LEROBOT:
+            self._hardware = self.create_publisher(convert.own.HardwareReading, topics.HARDWARE, qos.STREAM)
         self._task = self.create_publisher(convert.own.TaskStatus, topics.TASK_STATUS, qos.LATCHED)
         self._description = self.create_publisher(convert.String, topics.ROBOT_DESCRIPTION, qos.LATCHED)
         self._diagnostics = self.create_publisher(convert.DiagnosticArray, "/diagnostics", qos.STREAM)
@@ -128,7 +140,9 @@ class EmbodimentNode(ArenaNode):
         """Publishers, services and subscriptions end with the node."""
 
     def _connect(self, backend: Embodiment) -> None:
-        outlet = Outlet(self._publish_joints, self._publish_frame, self._wants_frame, self._warn)
+        outlet = Outlet(
+            self._publish_joints, self._publish_frame, self._wants_frame, self._warn, self._publish_hardware
+        )
         while not self._ending.is_set():
             self._trouble = "Connecting."
             try:
@@ -182,16 +196,24 @@ class EmbodimentNode(ArenaNode):
 
     def _on_command(self, message: Any) -> None:
         backend = self._backend
-        if backend is None or not backend.condition().is_connected:
-            self._gate.refuse("The arm is not connected; commands are ignored.")
+        if backend is None or (problem := _deafness(backend.condition())):
+            self._gate.refuse(problem if backend is not None else "The node is not active.")
             return
         try:
             command = convert.command_from_msg(message)
-            positions = self._gate.accept(command, self._commanders())
+            positions = self._gate.accept(command, self._commanders(), self._measured())
         except (InvalidInput, Conflict) as error:
             self.get_logger().warning(str(error), throttle_duration_sec=1.0)
             return
         backend.command(positions, command.period_s)
+
+    def _measured(self) -> FloatArray | None:
+        """Where the joints are now, when that is known."""
+        reading = self._reading
+        if reading is None:
+            return None
+        age_s = seconds_between(reading.sample.receipt_ns, self._steady.steady_ns())
+        return reading.sample.values if age_s <= _MEASURED_FOR_S else None
 
     def _commanders(self) -> frozenset[str]:
         found = self.get_publishers_info_by_topic(self._command_topic)
@@ -210,6 +232,9 @@ class EmbodimentNode(ArenaNode):
         self._gate.clear()
         if self._backend is not None:
             self._backend.clear_emergency()
+            condition = self._backend.condition()
+            if condition.is_protective_stop:
+                return False, condition.message
         return True, "Cleared; the arm moves with the next start."
 
     def _reset_scene(self) -> tuple[bool, str]:
@@ -243,9 +268,12 @@ class EmbodimentNode(ArenaNode):
         is_holding = self._gate.is_holding
         if is_holding and not self._was_holding:
             backend.hold()
-        if is_holding != self._was_holding or self._ticks % _TICKS_PER_STATUS == 0:
-            self._publish_status()
         self._was_holding = is_holding
+        condition = backend.condition()
+        now = (is_holding, condition.is_connected, condition.is_protective_stop)
+        if now != self._was or self._ticks % _TICKS_PER_STATUS == 0:
+            self._publish_status()
+        self._was = now
         if self._ticks % _TICKS_PER_TASK_STATUS == 0 and isinstance(backend, Simulated):
             self._task.publish(convert.to_msg(backend.task_status()))
         if self._ticks % _TICKS_PER_DIAGNOSTICS == 0:
@@ -263,6 +291,7 @@ class EmbodimentNode(ArenaNode):
             is_connected=condition.is_connected,
             is_holding=self._gate.is_holding,
             is_stopped=self._gate.is_stopped,
+            is_protective_stop=condition.is_protective_stop,
             message=self._trouble or condition.message,
             joint_names=self.robot.joint_names,
             camera_names=backend.camera_names,
@@ -276,7 +305,7 @@ class EmbodimentNode(ArenaNode):
     def _publish_diagnostics(self, backend: Embodiment) -> None:
         condition = backend.condition()
         message = self._trouble or condition.message
-        level = _WARN if message or self._gate.is_stopped else _OK
+        level = _WARN if message or self._gate.is_stopped or condition.is_protective_stop else _OK
         self._diagnostics.publish(
             convert.diagnostics_to_msg(
                 f"{self.arm}: embodiment",
@@ -305,14 +334,27 @@ class EmbodimentNode(ArenaNode):
     def _publish_frame(self, frame: CameraFrame) -> None:
         self._cameras[frame.camera].publish(convert.frame_to_image(frame))
 
+    def _publish_hardware(self, reading: HardwareReading) -> None:
+        self._hardware.publish(convert.to_msg(reading))
+
     def _publish_joints(self, reading: JointReading) -> None:
         if np.isfinite(reading.sample.values).all():
+            self._reading = reading
             self._joints.publish(convert.joints_to_state(reading.sample, reading.velocities))
         else:
             self._warn("The arm reported a joint that is not a finite number; it was not published.")
 
     def _warn(self, text: str) -> None:
         self.get_logger().warning(text, throttle_duration_sec=0.5)
+
+
+def _deafness(condition: Condition) -> str:
+    """Why no command can be taken; empty when they can."""
+    if not condition.is_connected:
+        return "The arm is not connected; commands are ignored."
+    if condition.is_protective_stop:
+        return f"Commands are ignored. {condition.message}"
+    return ""
 
 
 def _close_stdin() -> None:

@@ -48,6 +48,17 @@ class EmbodimentParams:
         3.0, "lerobot: time to support the arm before connecting cuts its torque.", lowest=0.0, highest=60.0
     )
 
+    hardware_rate_hz: float = param(
+        1.0,
+        "lerobot: how often the motors are asked for temperature, voltage, current and errors; 0: never.",
+        lowest=0.0,
+        highest=2.0,
+    )
+    torque_off_on_estop: bool = param(
+        False,
+        "lerobot: cut the torque on an emergency stop instead of holding. THE ARM FALLS; what it holds, too.",
+    )
+
     joint_topic: str = param("/joint_states", "topics: JointState of the running arm.")
     command_kind: str = param(
         TRAJECTORY,

@@ -2,9 +2,10 @@
 """What every embodiment does, whatever moves behind it. Nothing here waits: work happens on a backend's own threads."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from lerobot_arena.core.hardware import HardwareReading
 from lerobot_arena.core.observation import CameraFrame, FloatArray, JointSample
 from lerobot_arena.core.robot import RobotSpec
 from lerobot_arena.core.session import TaskStatus
@@ -22,22 +23,28 @@ class JointReading:
 class Outlet:
     """Where a backend delivers. Called from its own threads; the joint thread is never the camera thread.
 
-    `wants_frame` says whether anybody looks at a camera: a picture nobody sees need not be rendered.
+    `wants_frame` says whether anybody looks at a camera: a picture nobody sees need not be rendered. `hardware` is for
+    a backend whose motors tell of their health, once or twice a second.
     """
 
     joints: Callable[[JointReading], None]
     frame: Callable[[CameraFrame], None]
     wants_frame: Callable[[str], bool]
     warn: Callable[[str], None]
+    hardware: Callable[[HardwareReading], None] = field(default=lambda reading: None)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a backend is; `message` is for a person, `counters` for diagnostics."""
+    """How a backend is; `message` is for a person, `counters` for diagnostics.
+
+    `is_protective_stop`: the robot stopped by itself; it is asked for nothing until `clear_emergency`.
+    """
 
     is_connected: bool
     message: str = ""
     counters: tuple[tuple[str, str], ...] = ()
+    is_protective_stop: bool = False
 
 
 class Embodiment(Protocol):
@@ -66,11 +73,14 @@ class Embodiment(Protocol):
         ...
 
     def emergency_stop(self) -> str:
-        """Stop applying targets without making a new one. Says truthfully what is known to have happened."""
+        """Stop applying targets without making a new one. Says truthfully what is known to have happened.
+
+        Torque is cut only where that is configured; then this may wait half a second for the motors' answer.
+        """
         ...
 
     def clear_emergency(self) -> None:
-        """Commands will come again. Nothing moves by this."""
+        """Commands will come again. Nothing moves by this. A protective stop ends when its cause is gone."""
         ...
 
     def condition(self) -> Condition:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lerobot_arena.core.errors import Unavailable
+from lerobot_arena.core.hardware import HardwareReading
 from lerobot_arena.core.observation import CameraFrame
 from lerobot_arena.embodiment.protocol import Embodiment, JointReading, Outlet
 
@@ -44,13 +45,20 @@ class Catch:
         self.frames: dict[str, CameraFrame] = {}
         self.frame_counts: dict[str, int] = {}
         self.warnings: list[str] = []
+        self.hardware: list[HardwareReading] = []
         self.wanted = True
         self.joint_threads: set[int] = set()
         self.frame_threads: set[int] = set()
 
     def outlet(self) -> Outlet:
         """What to hand to `connect`."""
-        return Outlet(self._joints, self._frame, lambda camera: self.wanted, self.warnings.append)
+        return Outlet(
+            self._joints,
+            self._frame,
+            lambda camera: self.wanted,
+            self.warnings.append,
+            self.hardware.append,
+        )
 
     def _joints(self, reading: JointReading) -> None:
         self.joint_threads.add(threading.get_ident())

@@ -30,7 +30,7 @@ RANGES = {
 _PING, _READ, _WRITE, _SYNC_READ, _SYNC_WRITE = 1, 2, 3, 0x82, 0x83
 _BROADCAST = 0xFE
 FIRMWARE, MODEL, ID, MIN_LIMIT, MAX_LIMIT, HOMING = 0, 3, 5, 9, 11, 31
-TORQUE, GOAL, PRESENT = 40, 42, 56
+TORQUE, GOAL, PRESENT, VOLTAGE, TEMPERATURE, STATUS, CURRENT = 40, 42, 56, 62, 63, 65, 69
 _STS3215 = 777
 _STEPS_PER_S = 3000.0
 _MIDDLE = 2047
@@ -49,11 +49,12 @@ class Servo:
     def __post_init__(self) -> None:
         self.memory[FIRMWARE : FIRMWARE + 2] = bytes([3, 10])
         self.memory[ID] = self.number
+        self.memory[VOLTAGE], self.memory[TEMPERATURE] = 121, 30 + self.number
         middle = (self.limits.range_min + self.limits.range_max) // 2
         self.position = middle
         for address, value in (
             (MODEL, _STS3215), (MIN_LIMIT, self.limits.range_min), (MAX_LIMIT, self.limits.range_max),
-            (GOAL, middle), (PRESENT, middle),
+            (GOAL, middle), (PRESENT, middle), (CURRENT, 10 * self.number),
         ):  # fmt: skip
             self.set_word(address, value)
 
@@ -83,12 +84,16 @@ class Write:
 
 
 class ServoBus:
-    """Serves a pseudo terminal on a thread. `port` is what a LeRobot robot opens; `journal` holds every write."""
+    """Serves a pseudo terminal on a thread. `port` is what a LeRobot robot opens; `journal` holds every write.
+
+    No answer comes while it `is_silent`, and never about the registers that are `untold`.
+    """
 
     def __init__(self) -> None:
         self.servos = {n: Servo(n, RANGES[name]) for n, name in enumerate(MOTORS, start=1)}
         self.journal: list[Write] = []
         self.is_silent = False
+        self.untold: set[int] = set()
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         self.port = os.ttyname(self._slave)
@@ -157,7 +162,7 @@ class ServoBus:
             yield _status(number, b"")
 
     def _read(self, number: int, address: int, size: int) -> Iterator[bytes]:
-        if number in self.servos:
+        if number in self.servos and address not in self.untold:
             self.servos[number].move()
             yield _status(number, bytes(self.servos[number].memory[address : address + size]))
 

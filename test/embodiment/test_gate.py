@@ -33,12 +33,22 @@ class Bench:
         command = JointCommand(ROBOT.joint_names, ZERO, epoch, sequence, self.clock.wall_ns(), 0.02)
         return replace(command, **changes)  # type: ignore[arg-type]
 
-    def accept(self, command: JointCommand, publishers: frozenset[str] = GUARD) -> FloatArray:
-        return self.gate.accept(command, publishers)
+    def accept(
+        self,
+        command: JointCommand,
+        publishers: frozenset[str] = GUARD,
+        measured: FloatArray | None = None,
+    ) -> FloatArray:
+        return self.gate.accept(command, publishers, measured)
 
-    def refuse(self, command: JointCommand, publishers: frozenset[str] = GUARD) -> str:
+    def refuse(
+        self,
+        command: JointCommand,
+        publishers: frozenset[str] = GUARD,
+        measured: FloatArray | None = None,
+    ) -> str:
         with pytest.raises((InvalidInput, Conflict)) as refused:
-            self.gate.accept(command, publishers)
+            self.gate.accept(command, publishers, measured)
         assert self.gate.refusal == str(refused.value)
         return str(refused.value)
 
@@ -147,6 +157,55 @@ def test_refused_commands_do_not_keep_the_arm_from_holding(bench: Bench) -> None
     assert bench.gate.is_holding
 
 
+def elbow(value_rad: float) -> tuple[float, ...]:
+    return (0.0, 0.0, value_rad, 0.0, 0.0, 0.0)
+
+
+def test_a12_a_joint_outside_its_limits_may_stay_or_come_in_and_never_go_further_out(bench: Bench) -> None:
+    """A12. The elbow's limit is 1.69 rad; it was pushed to 1.90."""
+    outside = np.array(elbow(1.90))
+    bench.accept(bench.command(1, 0, positions=elbow(1.90)), measured=outside)
+    bench.accept(bench.command(1, 1, positions=elbow(1.85)), measured=outside)
+    assert "it may be -1.6900 to 1.9000" in bench.refuse(
+        bench.command(1, 2, positions=elbow(1.93)), measured=outside
+    )
+    assert "elbow_flex at 1.8500" in bench.refuse(bench.command(1, 2, positions=elbow(1.85)))
+    for bad in (np.full(6, nan), np.zeros(5)):
+        assert "elbow_flex at 1.8500" in bench.refuse(
+            bench.command(1, 2, positions=elbow(1.85)), measured=bad
+        )
+    assert "shoulder_pan" in bench.refuse(
+        bench.command(1, 2, positions=(2.1, 0.0, 1.85, 0.0, 0.0, 0.0)), measured=outside
+    )
+
+
+def test_a12_noise_does_not_matter_and_an_arm_that_yields_is_not_led_out_step_by_step(bench: Bench) -> None:
+    for sequence, noise in enumerate((0.0, 0.003, -0.003, 0.002)):
+        bench.accept(
+            bench.command(1, sequence, positions=elbow(1.90)), measured=np.array(elbow(1.90 + noise))
+        )
+    place, sequence = 1.90, 10
+    for _ in range(10):
+        try:
+            bench.accept(
+                bench.command(1, sequence, positions=elbow(place + 0.02)), measured=np.array(elbow(place))
+            )
+        except InvalidInput:
+            break
+        place, sequence = place + 0.02, sequence + 1
+    assert place < 1.93
+    # A person who starts again accepts where the arm is.
+    bench.accept(bench.command(2, 0, positions=elbow(1.99)), measured=np.array(elbow(1.99)))
+
+
+def test_a12_a_joint_that_came_in_stays_in(bench: Bench) -> None:
+    bench.accept(bench.command(1, 0, positions=elbow(1.85)), measured=np.array(elbow(1.90)))
+    bench.accept(bench.command(1, 1, positions=elbow(1.6)), measured=np.array(elbow(1.6)))
+    assert "it may be -1.6900 to 1.6900" in bench.refuse(
+        bench.command(1, 2, positions=elbow(1.8)), measured=np.array(elbow(1.9))
+    )
+
+
 numbers = st.floats(allow_nan=True, allow_infinity=True, width=32) | st.floats(-3.0, 3.0)
 names = st.sampled_from([*ROBOT.joint_names, "Rotation", "gripper.pos", ""])
 commands = st.builds(
@@ -162,10 +221,12 @@ steps = st.lists(st.one_of(commands, st.sampled_from(["stop", "clear", "wait", "
 
 
 @settings(deadline=None)
-@given(steps)
-def test_whatever_arrives_only_safe_targets_in_order_get_through(history: list[JointCommand | str]) -> None:
-    """Finite, within limits, one per joint, (epoch, sequence) strictly upwards, none while stopped or with a rival,
-    none of an epoch that an emergency ended."""
+@given(steps, st.none() | st.tuples(*[st.floats(-3.0, 3.0)] * 6).map(np.array))
+def test_whatever_arrives_only_safe_targets_in_order_get_through(
+    history: list[JointCommand | str], measured: FloatArray | None
+) -> None:
+    """Finite, within limits or no further out than measured, one per joint, (epoch, sequence) strictly upwards, none
+    while stopped or with a rival, none of an epoch that an emergency ended."""
     clock = ManualClock()
     gate = CommandGate(ROBOT, RULES, clock)
     limits = ROBOT.limits()
@@ -185,13 +246,16 @@ def test_whatever_arrives_only_safe_targets_in_order_get_through(history: list[J
             continue
         command = replace(step, stamp_ns=clock.wall_ns())
         try:
-            targets = gate.accept(command, publishers)
+            targets = gate.accept(command, publishers, measured)
         except (InvalidInput, Conflict):
             refused += 1
             continue
         accepted_at = clock.steady_ns()
         assert targets.shape == (6,) and np.isfinite(targets).all()
-        assert (targets >= limits.lower - 0.02).all() and (targets <= limits.upper + 0.02).all()
+        lower, upper = limits.lower, limits.upper
+        if measured is not None:
+            lower, upper = np.minimum(lower, measured), np.maximum(upper, measured)
+        assert (targets >= lower - 0.02).all() and (targets <= upper + 0.02).all()
         expected = dict(zip(command.joint_names, command.positions, strict=True))
         assert targets.tolist() == [expected[name] for name in ROBOT.joint_names]
         assert (command.epoch, command.sequence) > last and command.epoch > ended
