@@ -6,7 +6,9 @@ it is seen). MuJoCo does the kinematics and the distances; nothing is simulated.
 is found, not imported.
 """
 
+import importlib
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,6 @@ def geometry_of(robot: RobotSpec) -> "RobotModel":
         raise InvalidInput(
             f"the robot file of {robot.name!r} has no `model`: name an MJCF and its end_effector there"
         )
-    if importlib.util.find_spec("mujoco") is None:
-        raise Unavailable(f"the geometry needs MuJoCo, which is not installed: {_REMEDY}")
     return RobotModel(robot, robot.model)
 
 
@@ -51,9 +51,7 @@ class RobotModel:
     """`Geometry` of one arm: joint vectors are radians in the robot's order. Not thread-safe."""
 
     def __init__(self, robot: RobotSpec, wanted: ModelSpec) -> None:
-        import mujoco
-
-        self._mj = mujoco
+        self._mj = mujoco = _mujoco()
         try:
             self._model = _compile(mujoco, _file_of(wanted.mjcf), wanted.table_height_m)
         except ValueError as error:
@@ -172,6 +170,23 @@ def _remember[T](known: dict[Vector, T], joints_rad: Vector, answer: T) -> T:
         del known[next(iter(known))]
     known[joints_rad] = answer
     return answer
+
+
+def _mujoco() -> Any:
+    """The module; rendering is not needed, so it may be without the OpenGL that $MUJOCO_GL asks for."""
+    if importlib.util.find_spec("mujoco") is None:
+        raise Unavailable(f"the geometry needs MuJoCo, which is not installed: {_REMEDY}")
+    try:
+        return importlib.import_module("mujoco")
+    except Exception:  # a missing OpenGL library fails as ImportError, AttributeError or RuntimeError
+        backend = os.environ.get("MUJOCO_GL", "")
+        os.environ["MUJOCO_GL"] = "disable"
+        try:
+            return importlib.import_module("mujoco")
+        except Exception as error:
+            raise Unavailable(f"the geometry needs MuJoCo, which cannot start: {error}") from error
+        finally:
+            os.environ["MUJOCO_GL"] = backend
 
 
 def _file_of(mjcf: str) -> Path:

@@ -2,6 +2,9 @@
 """The robot's model against other ways to the same numbers: the simulator's own world, and the meshes' vertices."""
 
 import itertools
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from functools import cache
@@ -217,6 +220,17 @@ def test_without_mujoco_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("lerobot_arena.guard.robot_model.importlib.util.find_spec", lambda name: None)
     with pytest.raises(Unavailable, match=r"lerobot_arena\[sim\]"):
         geometry_of(SO101)
+
+
+def test_without_opengl_it_works_all_the_same() -> None:
+    program = (
+        "from lerobot_arena.core.robot import load_robot\n"
+        "from lerobot_arena.guard.robot_model import geometry_of\n"
+        "geometry_of(load_robot('so101')).near((0.0,) * 6)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, timeout=60, env={**os.environ, "MUJOCO_GL": "none_such"}
+    )
 
 
 FILE: dict[str, Any] = {"name": "r", "joints": [{"name": "a", "lower_rad": -1, "upper_rad": 1,
