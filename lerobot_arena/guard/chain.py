@@ -160,6 +160,8 @@ def _fault(check: str, reason: str, layer: str = "L3", latency_ms: float = 0.0) 
 
 
 def _result(action: Vector | None, gathered: _Pass) -> ChainResult:
+    # Nothing was checked: nothing may move.
+    action = action if gathered.verdicts else None
     return ChainResult(
         action, most_restrictive(gathered.verdicts), tuple(gathered.verdicts), tuple(gathered.triggers)
     )
