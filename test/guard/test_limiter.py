@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.chain import build_chain
-from lerobot_arena.guard.checks.protocol import CheckInput, JointLimits
+from lerobot_arena.guard.chain import Chain, core_seats, make_check
+from lerobot_arena.guard.checks.protocol import Body, CheckInput, JointLimits
 from lerobot_arena.guard.limiter import (
     approach_velocity,
     braking_speed,
@@ -18,6 +18,7 @@ from lerobot_arena.guard.limiter import (
     stay_inside,
     velocity_factor,
 )
+from lerobot_arena.guard.seat import core_seat
 
 DT = 0.02
 NEAR = 1e-9
@@ -26,8 +27,18 @@ NAMES = tuple(f"j{i}" for i in range(JOINTS))
 LIMITS = JointLimits(
     (-1.0, -2.0, -0.2, 0.0), (1.0, 1.5, 1.7, 100.0), (3.0, 2.0, 4.0, 200.0), (30.0, 9.0, 40.0, 2000.0)
 )
+BODY = Body(NAMES, "radians", LIMITS, period_s=DT)
+RISE_S = 0.1
 wish = st.floats(-300, 300, allow_nan=False)
 wishes = st.tuples(*[wish] * JOINTS)
+
+
+def limiters(*, is_soft: bool = False) -> Chain:
+    """The core checks, and jerk when the arm is to start softly."""
+    seats = core_seats(BODY, {"unit_suspicion": {"spans": 1e6}})
+    if is_soft:
+        seats.append(core_seat(make_check("jerk", {"rise_time_s": RISE_S}, BODY)))
+    return Chain(seats, budget_ms=1e6)
 
 
 @dataclass
@@ -36,18 +47,31 @@ class Arm:
 
     command: tuple[float, ...]
     velocity: tuple[float, ...] = (0.0,) * JOINTS
+    acceleration: tuple[float, ...] = (0.0,) * JOINTS
+    is_soft: bool = False
 
     def given(self, wanted: tuple[float, ...]) -> CheckInput:
         return CheckInput(
-            NAMES, "radians", LIMITS, DT, self.command, 0.0, self.command, self.velocity, wanted, NAMES
+            NAMES,
+            "radians",
+            LIMITS,
+            DT,
+            self.command,
+            0.0,
+            self.command,
+            self.velocity,
+            wanted,
+            NAMES,
+            previous_acceleration=self.acceleration,
         )
 
     def follow(self, wanted: tuple[float, ...]) -> tuple[float, ...]:
-        result = build_chain({"unit_suspicion": {"spans": 1e6}}, timer=lambda: 0).evaluate(self.given(wanted))
+        result = limiters(is_soft=self.is_soft).evaluate(self.given(wanted))
         assert result.action is not None, result.deciding.reason
-        before = self.command
+        before, slower = self.command, self.velocity
         self.command = result.action
         self.velocity = tuple((b - a) / DT for a, b in zip(before, self.command))
+        self.acceleration = tuple((b - a) / DT for a, b in zip(slower, self.velocity))
         return self.command
 
 
@@ -55,9 +79,11 @@ def anywhere_inside() -> st.SearchStrategy[tuple[float, ...]]:
     return st.tuples(*(st.floats(low, high) for low, high in zip(LIMITS.lower, LIMITS.upper)))
 
 
-@given(start=anywhere_inside(), path=st.lists(wishes, min_size=1, max_size=25))
-def test_no_step_breaks_a_limit(start: tuple[float, ...], path: list[tuple[float, ...]]) -> None:
-    arm = Arm(start)
+@given(start=anywhere_inside(), path=st.lists(wishes, min_size=1, max_size=25), is_soft=st.booleans())
+def test_no_step_breaks_a_limit(
+    start: tuple[float, ...], path: list[tuple[float, ...]], is_soft: bool
+) -> None:
+    arm = Arm(start, is_soft=is_soft)
     for wanted in path:
         before, speed = arm.command, arm.velocity
         after = arm.follow(wanted)
@@ -70,15 +96,15 @@ def test_no_step_breaks_a_limit(start: tuple[float, ...], path: list[tuple[float
                 assert abs(step - speed[joint]) <= max(gain, abs(speed[joint])) * (1 + 1e-6) + 1e-7
 
 
-@given(start=anywhere_inside(), path=st.lists(wishes, min_size=1, max_size=10))
+@given(start=anywhere_inside(), path=st.lists(wishes, min_size=1, max_size=10), is_soft=st.booleans())
 def test_the_guard_leaves_its_own_output_alone(
-    start: tuple[float, ...], path: list[tuple[float, ...]]
+    start: tuple[float, ...], path: list[tuple[float, ...]], is_soft: bool
 ) -> None:
-    arm = Arm(start)
+    arm = Arm(start, is_soft=is_soft)
     for wanted in path:
-        memory = Arm(arm.command, arm.velocity)
+        memory = Arm(arm.command, arm.velocity, arm.acceleration)
         once = arm.follow(wanted)
-        again = build_chain({}, timer=lambda: 0).evaluate(memory.given(once))
+        again = limiters(is_soft=is_soft).evaluate(memory.given(once))
         assert again.action == once
         assert again.deciding.decision is Decision.PASS
 
@@ -115,6 +141,37 @@ def test_a_step_too_fast_keeps_its_direction(start: tuple[float, ...], wanted: t
     fastest = max(abs(b - a) / limit for a, b, limit in zip(start, taken, LIMITS.max_velocity))
     assert fastest <= DT * (1 + NEAR)
     assert factor == 1.0 or fastest == pytest.approx(DT)
+
+
+@given(start=anywhere_inside(), path=st.lists(wishes, min_size=1, max_size=25))
+def test_a_soft_arm_speeds_up_no_faster_than_its_acceleration_may_grow(
+    start: tuple[float, ...], path: list[tuple[float, ...]]
+) -> None:
+    arm = Arm(start, is_soft=True)
+    for wanted in path:
+        speed, gain = arm.velocity, arm.acceleration
+        arm.follow(wanted)
+        for joint in range(JOINTS):
+            now = arm.velocity[joint]
+            if abs(now) <= abs(speed[joint]) or now * speed[joint] < 0:
+                continue  # braking and turning round are free
+            way = 1.0 if now > 0 else -1.0
+            most = max(0.0, way * gain[joint]) + LIMITS.max_acceleration[joint] / RISE_S * DT
+            assert abs(now - speed[joint]) / DT <= most * (1 + 1e-6) + 1e-5
+
+
+def test_a_soft_arm_takes_its_rise_time_to_its_full_acceleration_and_stops_at_once() -> None:
+    arm = Arm((0.0,) * JOINTS, is_soft=True)
+    gains = []
+    for _ in range(7):
+        before = arm.velocity[0]
+        arm.follow((9.0, 0.0, 0.0, 0.0))
+        gains.append((arm.velocity[0] - before) / DT)
+    full = LIMITS.max_acceleration[0]
+    assert gains[:5] == pytest.approx([full * DT / RISE_S * cycle for cycle in range(1, 6)])
+    assert max(gains) <= full * (1 + NEAR)
+    here = arm.command
+    assert arm.follow(here) == here
 
 
 @given(speed=st.floats(-3, 3), others=st.floats(-3, 3), share=st.floats(0, 1))
