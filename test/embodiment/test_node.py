@@ -18,7 +18,7 @@ import pytest
 from lerobot_arena.core.robot import RobotSpec
 from lerobot_arena.embodiment.simulation.scene import HOME_RAD
 from lerobot_arena.testing.bench import wait_until
-from lerobot_arena.testing.servos import ServoBus
+from lerobot_arena.testing.servos import STATUS, ServoBus
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(120)]
 
@@ -322,7 +322,10 @@ def test_a_second_publisher_stops_the_arm_and_a_killed_one_does_not(
 def test_a_lerobot_arm_never_prompts_and_keeps_its_torque_on_sigterm(
     guard: Guard, start_node: Callable[..., NodeProcess], desk: tuple[RobotSpec, Path], servos: ServoBus
 ) -> None:
+    from lerobot_arena.ros import qos
+
     _, config = desk
+    guard.hear(guard.convert.own.HardwareReading, "/arm/embodiment/hardware", qos.STREAM)
     servos.is_silent = True
     node = start_node(
         backend="lerobot",
@@ -338,6 +341,19 @@ def test_a_lerobot_arm_never_prompts_and_keeps_its_torque_on_sigterm(
     assert "support the arm now" in node.log.read_text()
     assert Path(f"/proc/{node.process.pid}/fd/0").readlink() == Path("/dev/null"), "nothing can prompt"
     guard.drive((0.2, 0.1, -0.2, 0.1, 0.3, 0.5))
+    reading = wait_until("the motors' health", lambda: guard.latest.get("/arm/embodiment/hardware"))
+    assert tuple(reading.joint_names) == NAMES and list(reading.temperature_c) == [31, 32, 33, 34, 35, 36]
+
+    servos.servos[3].memory[STATUS] = 32
+    wait_until("H3: the protective stop", lambda: guard.status.is_protective_stop)
+    assert guard.status.is_connected and "elbow_flex: overloaded" in guard.status.message
+    guard.refused("stopped by itself")
+    success, words = guard.call("clear_emergency")
+    assert not success and "elbow_flex: overloaded" in words
+    servos.servos[3].memory[STATUS] = 0
+    wait_until("a reset that is possible", lambda: guard.call("clear_emergency")[0])
+    assert not guard.status.is_protective_stop
+
     success, words = guard.call("emergency_stop")
     assert success and "hold their last goal with torque on" in words
     assert guard.call("reset_scene")[0] is False
@@ -383,7 +399,49 @@ def test_an_arm_behind_topics(guard: Guard, start_node: Callable[..., NodeProces
     assert not guard.latest[controller].points, "a stop is never a new position"
 
 
-def test_a_wrong_parameter_ends_the_process_with_the_reason(start_node: Callable[..., NodeProcess]) -> None:
-    node = start_node(robot="so999")
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("robot", "so999", "There is no robot 'so999'"),
+        ("torque_off_on_estop", "true", "nothing here can cut the torque of a mujoco arm"),
+    ],
+)
+def test_a_wrong_parameter_ends_the_process_with_the_reason(
+    name: str, value: str, words: str, start_node: Callable[..., NodeProcess]
+) -> None:
+    node = start_node(**{name: value})
     assert node.process.wait(timeout=30.0) == 2
-    assert "There is no robot 'so999'" in node.log.read_text()
+    assert words in node.log.read_text()
+
+
+def test_a12_h5_an_arm_that_was_pushed_out_comes_in_and_a_silent_one_is_told_at_once(
+    guard: Guard, start_node: Callable[..., NodeProcess]
+) -> None:
+    """An arm behind topics, because its place can be chosen; its elbow stands 0.1 rad outside the limit of 1.69."""
+    from lerobot_arena.ros import convert, qos
+
+    controller = "/follower/joint_trajectory"
+    guard.hear(convert.JointTrajectory, controller, qos.COMMAND)
+    joints = guard.node.create_publisher(convert.JointState, "/joint_states", qos.STREAM)
+    outside = (0.0, -0.8, 1.79, 1.5, 1.5, 0.9)
+    place = {"now": outside}
+    timer = guard.node.create_timer(
+        0.02, lambda: joints.publish(convert.JointState(name=list(NAMES), position=list(place["now"])))
+    )
+    start_node(backend="topics", command_topic=controller)
+    guard.wait_connected()
+    guard.refused("it may be -1.6900 to 1.7900", positions=(*outside[:2], 1.85, *outside[3:]))
+    for elbow in (1.79, 1.75):
+        guard.accepted((*outside[:2], elbow, *outside[3:]))
+    sent = wait_until("the command", lambda: guard.latest.get(controller))
+    assert sent.points[0].positions[2] == pytest.approx(1.75)
+    place["now"] = (*outside[:2], 1.5, *outside[3:])
+    wait_until("it is in", lambda: abs(guard.positions()[2] - 1.5) < 1e-6)
+    guard.accepted((*outside[:2], 1.5, *outside[3:]))
+    guard.refused("it may be -1.6900 to 1.6900", positions=outside)
+
+    timer.cancel()
+    begun = time.monotonic()
+    wait_until("the loss", lambda: not guard.status.is_connected)
+    assert time.monotonic() - begun < 1.5, "half a second of silence, and told at once"
+    guard.refused("not connected")

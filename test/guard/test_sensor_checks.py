@@ -452,14 +452,25 @@ def chunks(name: str, overlaps: list[float | None], **params: Any) -> list[Decis
     return found
 
 
-def test_a16_chunks_that_contradict_the_plan_warn_and_are_rejected_from_the_third_in_a_row() -> None:
+def test_a16_chunks_that_contradict_the_plan_warn_and_are_rejected_from_the_second_in_a_row() -> None:
     warned = [Decision.CLAMP, Decision.PASS]
     rejected = [Decision.REJECT] * 2
     fine = [Decision.PASS] * 2
-    assert chunks("chunk_overlap", [0.3, nan, inf, 0.3]) == warned + warned + rejected + rejected
-    assert chunks("chunk_overlap", [0.3, 0.3, 0.15, 0.3]) == warned + warned + fine + warned
-    assert chunks("chunk_overlap", [None, 0.3, 0.3, None, 0.3]) == fine + warned + warned + fine + warned
-    assert chunks("chunk_overlap", [0.1], max_share=0.05, in_row=1) == rejected
+    assert chunks("chunk_overlap", [0.3, nan, inf, 0.07]) == warned + rejected * 3
+    assert chunks("chunk_overlap", [0.3, 0.06, 0.3]) == warned + fine + warned
+    assert chunks("chunk_overlap", [None, 0.3, None, 0.3]) == fine + warned + fine + warned
+    assert chunks("chunk_overlap", [0.1, 0.1], max_share=0.09, in_row=1) == rejected * 2
+    assert chunks("chunk_overlap", [0.1] * 3, in_row=3) == warned * 2 + rejected
+
+
+def test_a16_a_plan_that_the_arm_could_not_follow_is_not_held_against_the_next() -> None:
+    """While it goes slower the arm is behind its plan, so that each new plan begins elsewhere."""
+    check = make("chunk_overlap", in_row=1)
+    behind = replace(GOOD, overlap=0.3, proposed=(0.4, 0.3, 0.4))
+    assert check.examine(behind).decision is Decision.REJECT
+    assert check.examine(replace(behind, chunk_sequence=2)) == Finding()
+    assert check.examine(replace(GOOD, chunk_sequence=2)) == Finding()
+    assert check.examine(replace(GOOD, chunk_sequence=3, overlap=0.3)).decision is Decision.REJECT
 
 
 def test_ood_counts_observations_not_cycles() -> None:
