@@ -11,11 +11,11 @@ import time
 
 import rclpy
 from floors import init_ros, joint_state, timer_jitter
-from rclpy.executors import SingleThreadedExecutor
 from report import percentiles_ms, show
 from sensor_msgs.msg import JointState
 
 from lerobot_arena.guard.pacing import Pacer, Tick
+from lerobot_arena.ros.host import quiet_executor
 from lerobot_arena.testing.guard_world import GuardWorld
 
 RATE_HZ = 50.0
@@ -35,10 +35,10 @@ def guard_jitter(seconds: float) -> list[float]:
     publisher = node.create_publisher(JointState, "/bench/busy", 5)
     node.create_subscription(JointState, "/bench/busy", lambda _: None, 5)
     node.create_timer(0.01, lambda: publisher.publish(joint_state()))
-    executor = SingleThreadedExecutor()
+    executor = quiet_executor()
     executor.add_node(node)
     died: list[str] = []
-    pacer = Pacer(work, rate_hz=RATE_HZ, name="bench-control", on_death=died.append)
+    pacer = Pacer(work, period_s=lambda: 1 / RATE_HZ, name="bench-control", on_death=died.append)
     pacer.begin()
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -283,7 +283,9 @@ class ArmEdge:
 
     def census(self) -> None:
         """Who else publishes what only this guard may."""
-        topic = self._room_topics[1] if self._is_virtual else self._name(topics.COMMAND)
+        topic = self._name(topics.COMMAND)
+        if self._is_virtual:
+            topic = "" if self.arm.knowledge.unusable_rooms else self._room_topics[1]
         endpoints = self._node.get_publishers_info_by_topic(topic) if topic else []
         self.arm.on_publishers(
             foreign_publishers(

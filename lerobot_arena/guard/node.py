@@ -26,7 +26,7 @@ from lerobot_arena.guard.predecessors import Legacy, epochs, run_folder, take_ov
 from lerobot_arena.guard.robot_model import geometry_of
 from lerobot_arena.guard.shipped import shipped_config
 from lerobot_arena.ros import convert, qos
-from lerobot_arena.ros.host import ArenaNode, run_node
+from lerobot_arena.ros.host import ArenaNode, quiet_executor, run_node
 
 _STATE_PERIOD_S = 0.2
 _CENSUS_PERIOD_S = 0.5
@@ -205,7 +205,7 @@ class GuardNode(ArenaNode):
 
 def main() -> None:
     """Entry of `python -m lerobot_arena.guard.node` and of `ros2 run lerobot_arena guard_node`."""
-    raise SystemExit(run_node(GuardNode))
+    raise SystemExit(run_node(GuardNode, make_executor=quiet_executor))
 
 
 if __name__ == "__main__":

@@ -137,7 +137,21 @@ def init_ros(args: list[str] | None = None) -> None:
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
 
 
-def run_node(make_node: Callable[[], ArenaNode]) -> int:
+def quiet_executor() -> Any:
+    """rclpy's EventsExecutor, which holds the interpreter only while there is work: other threads keep their time.
+
+    The usual one rebuilds its wait set in Python for every message. An rclpy without it gives the usual one.
+    """
+    try:
+        from rclpy.experimental.events_executor import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def run_node(
+    make_node: Callable[[], ArenaNode], *, make_executor: Callable[[], Any] = SingleThreadedExecutor
+) -> int:
     """Process of one node: build, configure, activate, spin until a signal; returns the exit code."""
     asked_to_end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -148,7 +162,7 @@ def run_node(make_node: Callable[[], ArenaNode]) -> int:
         node = make_node()
         if not begin(node):
             return 2
-        executor = SingleThreadedExecutor()
+        executor = make_executor()
         executor.add_node(node)
         while not asked_to_end.is_set():
             executor.spin_once(timeout_sec=0.2)

@@ -312,6 +312,7 @@ def test_start_stop_estop_reset_over_dds(stand_in: StandIn, guard: GuardProcess)
     assert stand_in.state and stand_in.state.state == "emergency" and stand_in.emergencies == 1
     refused = stand_in.call("start")
     assert not refused[0] and "e-stop" in refused[1]
+    wait_until("the cooldown", lambda: stand_in.state and not stand_in.state.reset_refusals)
     assert stand_in.call("reset")[0]
     time.sleep(0.3)
     assert stand_in.moved_since(stopped + 0.05) == 0
@@ -337,7 +338,7 @@ def test_silence_holds_in_time_and_says_why(stand_in: StandIn, guard: GuardProce
     stand_in.run()
     stand_in.are_joints_alive = False
     silent = time.monotonic()
-    wait_until("stopped", lambda: stand_in.state and stand_in.state.state == "stopped")
+    wait_until("latched", lambda: stand_in.state and stand_in.state.state == "emergency")
     assert max(stand_in.moved()) - silent <= 0.3 + PERIOD_S + MARGIN_S
     assert "joint state" in stand_in.state.message
 
