@@ -99,7 +99,7 @@ def build_services(
     book = SessionBook(store, board, link.publish_wanted, max_sessions=settings.max_sessions)
     hub = Hub(settings.data_dir / "hub", endpoint=settings.hf_endpoint, max_bytes=settings.hub_max_bytes)
     pool = ThreadPoolExecutor(2, thread_name_prefix="jpeg")
-    verbs = SessionVerbs(book, board, link, settings)
+    verbs = SessionVerbs(book, board, link, settings, config_version=lambda: config.config.version)
     return Services(
         settings=settings,
         link=link,

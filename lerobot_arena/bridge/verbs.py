@@ -5,6 +5,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.ports import ArmsLink, VerbAnswer
@@ -24,8 +25,18 @@ _BEFORE = {"pause": RUNNING, "resume": PAUSED}
 class SessionVerbs:
     """One verb at a time per arm; a stop overtakes a start that still waits for its policy. All are idempotent."""
 
-    def __init__(self, book: SessionBook, board: Board, link: ArmsLink, settings: Settings) -> None:
+    def __init__(
+        self,
+        book: SessionBook,
+        board: Board,
+        link: ArmsLink,
+        settings: Settings,
+        *,
+        config_version: Callable[[], int],
+    ) -> None:
+        """`config_version`: of the boundaries that a start has to find in force."""
         self._book, self._board, self._link, self._settings = book, board, link, settings
+        self._config_version = config_version
         self._arm_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._chasing: set[asyncio.Task[None]] = set()
 
@@ -122,12 +133,10 @@ class SessionVerbs:
             return guard.value.state if guard is not None and guard.value.state != _BEFORE[verb] else None
 
         seen = await self._board.wait_for(state, self._settings.verb_timeout_s)
+        if seen is None:
+            raise NotAnswering(f"The guard of arm {arm!r} acknowledged the {verb}, but does not show it.")
         if seen != goal:
-            raise NotAnswering(
-                f"The guard of arm {arm!r} acknowledged the {verb}, but: {self._describe(session)}"
-                if seen is not None
-                else f"The guard of arm {arm!r} acknowledged the {verb}, but does not show it."
-            )
+            raise Conflict(f"The {verb} of arm {arm!r} was overtaken: {self._describe(session)}")
 
     async def _wait_until_loaded(self, session: BookedSession, intent: int) -> None:
         """Until a policy can answer and a guard lives. An overtaken start ends at once."""
@@ -155,12 +164,22 @@ class SessionVerbs:
 
         def has_seen() -> bool:
             guard = self._board.facts(arm).guard
-            has = guard is not None and guard.value.wanted_generation >= generation
+            has = (
+                guard is not None
+                and guard.value.wanted_generation >= generation
+                and self._config_version() in {guard.value.config_version, guard.value.config_refused}
+            )
             return has or self._is_overtaken(session, intent)
 
-        if not await self._board.wait_for(has_seen, self._settings.verb_timeout_s):
-            raise NotAnswering(f"The guard of arm {arm!r} did not take up the session: is it running?")
+        has_answered = await self._board.wait_for(has_seen, self._settings.verb_timeout_s)
         self._refuse_when_overtaken(session, intent)
+        seen = self._board.facts(arm).guard
+        if not has_answered or seen is None:
+            raise NotAnswering(
+                f"The guard of arm {arm!r} did not take up the session and the boundaries: is it running?"
+            )
+        if seen.value.config_version != self._config_version():
+            raise Conflict(f"The guard of arm {arm!r} refuses the boundaries: {seen.value.config_problem}")
 
     async def _run(self, session: BookedSession, intent: int, run: RunWanted) -> None:
         """Call the guard, then wait for `running`. A start that cannot be seen to work is taken back."""

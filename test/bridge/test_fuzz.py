@@ -2,6 +2,7 @@
 """Whatever is sent, the answer is one of the documented ones."""
 
 import asyncio
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lerobot_arena.testing.bridge_rig import open_rig
+from lerobot_arena.testing.bridge_rig import Rig, open_rig
 
 anything = st.recursive(
     st.none()
@@ -39,6 +40,76 @@ fields = {
     "robot": st.sampled_from(["arm", "virtual/x", "/arm", "arm/"]) | st.none(),
 }
 bodies = st.fixed_dictionaries({}, optional=fields)
+
+
+bits = {
+    "name": st.sampled_from(["not_forever", "new", "default"]) | names | anything,
+    "type": st.sampled_from(["single", "list", "graph"]) | anything,
+    "nodes": st.lists(
+        st.fixed_dictionaries(
+            {"callback": st.sampled_from(["task_timeout", "velocity", "finite", "ood"]) | anything},
+            optional={
+                "params": st.fixed_dictionaries({"timeout_s": st.floats() | anything}) | anything,
+                "next": anything,
+            },
+        )
+        | anything,
+        max_size=3,
+    )
+    | anything,
+    "boundaries": st.lists(st.sampled_from(["not_forever", "x"]), max_size=2) | anything,
+    "task_name": names | anything,
+    "n_cycles": st.integers() | anything,
+    "cycle_budget_ms": st.floats() | anything,
+    "arm": st.just("arm") | anything,
+}
+guards_bodies = st.fixed_dictionaries({}, optional=bits) | anything
+
+
+async def _ask_the_guards_part(rig: Rig, requests: list[Any]) -> None:
+    for body in requests:
+        text = json.dumps(body)
+        name = quote(str(body.get("name", "x")) if isinstance(body, dict) else "x", safe="", errors="replace")
+        for method, path in (
+            ("POST", "/api/boundaries"),
+            ("PUT", f"/api/boundaries/{name}"),
+            ("PUT", "/api/boundaries/not_forever"),
+            ("DELETE", f"/api/boundaries/{name}"),
+            ("POST", "/api/tasks"),
+            ("PUT", f"/api/tasks/{name}"),
+            ("POST", "/api/control/start"),
+            ("POST", "/api/control/stop"),
+            ("GET", f"/api/risk-log?outcome={name}&since={name}"),
+            ("GET", f"/api/risk-log/{name}"),
+        ):
+            headers = {"Content-Type": "application/json"} if method != "GET" else {}
+            answer = await rig.http.request(method, path, content=text if headers else None, headers=headers)
+            assert answer.status_code in {200, 201, 204, 307, 404, 405, 409, 422}, (
+                method,
+                path,
+                text,
+                answer.text,
+            )
+    for path in (
+        "/api/boundaries",
+        "/api/tasks",
+        "/api/control/status",
+        "/metrics",
+        "/api/risk-log/export/csv",
+    ):
+        assert (await rig.http.get(path)).status_code == 200
+
+
+@settings(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
+@given(st.lists(guards_bodies, min_size=10, max_size=20))
+def test_no_boundary_task_or_verb_is_answered_by_an_internal_error(requests: list[Any]) -> None:
+    async def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with open_rig(Path(folder)) as rig:
+                await rig.create()
+                await _ask_the_guards_part(rig, requests)
+
+    asyncio.run(run())
 
 
 @settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))

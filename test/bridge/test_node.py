@@ -21,7 +21,10 @@ from websockets.asyncio.client import connect
 
 from lerobot_arena.core import topics
 from lerobot_arena.core.clock import SystemClock
+from lerobot_arena.core.cycle import CycleRecord
+from lerobot_arena.core.guard_config import GuardConfig
 from lerobot_arena.core.observation import CameraFrame
+from lerobot_arena.core.risk import RiskLevel
 from lerobot_arena.core.session import (
     EmbodimentStatus,
     GuardState,
@@ -29,6 +32,7 @@ from lerobot_arena.core.session import (
     SessionsWanted,
     TaskStatus,
 )
+from lerobot_arena.core.verdict import Decision, Outcome
 from lerobot_arena.testing.bridge_fake_link import FakeArms, moving_picture
 
 # Three starts of a process that imports for seconds, on a machine that may be busy with other tests.
@@ -55,6 +59,12 @@ class RobotSide:
         self.fake.attach(self, self)  # type: ignore[arg-type]  # it reports here, and this publishes
         self._node.create_subscription(
             convert.own.SessionsWanted, topics.WANTED, self._on_wanted, qos.LATCHED
+        )
+        self._node.create_subscription(
+            convert.own.GuardConfig,
+            topics.GUARD_CONFIG,
+            lambda message: self.fake.take_config(convert.from_msg(GuardConfig, message)),
+            qos.LATCHED,
         )
         self._node.create_timer(0.02, self.fake.beat)
         self._executor = SingleThreadedExecutor(context=self._context)
@@ -217,6 +227,31 @@ async def _telemetry(port: int) -> tuple[dict[str, Any], bytes]:
     return event, frame
 
 
+def test_the_first_bytes_of_a_cycle_tell_decision_and_risk() -> None:
+    from rclpy.serialization import serialize_message
+
+    from lerobot_arena.bridge.node import BridgeNode
+    from lerobot_arena.ros import convert
+
+    for decision in Decision:
+        for risk in RiskLevel:
+            record = CycleRecord(
+                2**40,
+                decision,
+                Outcome.HELD,
+                5,
+                "running",
+                "radians",
+                ("a",),
+                late=True,
+                risk=risk,
+                reason="x",
+            )
+            raw = serialize_message(convert.cycle_to_msg(record))
+            assert BridgeNode.glance_cycle(None, raw) == (decision, risk)  # type: ignore[arg-type]
+    assert BridgeNode.glance_cycle(None, b"") == (0, 0)  # type: ignore[arg-type]
+
+
 def test_a_session_from_post_to_delete_over_dds(bridge: BridgeProcess, robot_side: RobotSide) -> None:
     body = {"session_id": "s", "policy_path": "hold", "camera_names": ["front"], "robot": "arm"}
     bridge.ask("POST", "/sessions", json=body)
@@ -229,11 +264,28 @@ def test_a_session_from_post_to_delete_over_dds(bridge: BridgeProcess, robot_sid
     assert event["session_id"] == "s" and len(event["joints"]["executed"]) == 6
     assert frame[:7] == b"\x01\x05front" and frame[7:9] == b"\xff\xd8"
 
+    assert bridge.ask("POST", "/api/control/pause")["state"] == "paused"
+    assert bridge.ask("POST", "/api/control/resume")["state"] == "running"
+    told = robot_side.fake.config
+    node = {"callback": "task_timeout", "params": {"timeout_s": 30.0}}
+    made = bridge.ask("POST", "/api/boundaries", 201, json={"name": "short", "nodes": [node]})
+    assert made["in_force_on"] == ["arm"] and made["config_version"] > told.version
+    assert [item.name for item in robot_side.fake.config.boundaries][-1] == "short"
+    robot_side.fake.config_refusals["arm"] = "It does not fit."
+    refused = bridge.ask("PUT", "/api/boundaries/short", 409, json={"nodes": [{**node, "warn_frames": 2}]})
+    assert "It does not fit." in refused["detail"]
+    robot_side.fake.config_refusals.clear()
+    assert bridge.ask("GET", "/api/boundaries/short")["version"] == 1
+    assert 'arena_state{arm="arm",state="running"} 1.0' in bridge.http.get("/metrics").text
+    assert bridge.ask("GET", "/api/telemetry/history?n=5")["total"] == 5
+
     answer = bridge.ask("POST", "/api/control/estop")
     assert answer["emergency_stop"] is True and answer["arms"]["arm"]["acknowledged"] is True
     status = bridge.status()
     assert status["status"] == "stopped" and "e-stop" in status["error_message"]
     bridge.ask("POST", "/sessions/s/start", 409)
+    logged = bridge.until(lambda: bridge.ask("GET", "/api/risk-log?min_risk_level=EMERGENCY")["events"])
+    assert logged[0]["arm"] == "arm" and logged[0]["fallback_triggered"] == "emergency_stop"
     bridge.ask("POST", "/api/control/reset")
     bridge.ask("POST", "/api/arms/arm/scene/reset")
     logged = [entry["message"] for entry in bridge.ask("GET", "/debug/logs")["logs"]]
