@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lerobot_arena.ros.dds import apply_profile
 
 # RTPS ports above those of domain 101 collide with Linux's ephemeral ports; 70 and up are left to people.
 _TEST_DOMAINS = range(1, 70)
+# HYPOTHESIS_PROFILE=nightly looks a hundred times longer. No deadline: a busy machine is no defect.
+settings.register_profile("ci", max_examples=100, deadline=None)
+settings.register_profile("nightly", max_examples=10_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

@@ -22,7 +22,7 @@ NOTHING: Violations = MappingProxyType({})
 # Points looked at on a step: one per so many radians of its fastest joint, about a centimetre at arm's length.
 _SPACING_RAD = 0.03
 _MOST_POINTS = 32
-_HALVINGS = 8
+_HALVINGS = 6
 
 
 def _is_worse(there: Violations, allowed: Violations) -> bool:
