@@ -272,6 +272,11 @@ def test_parameters_that_contradict_each_other_or_the_arm_are_refused(
     assert words in str(refused.value)
 
 
+def test_what_lasts_and_leaves_the_guard_blind_is_latched() -> None:
+    latching = {name for name in MINE if CHECKS.load(name).escalates_to_emergency}
+    assert latching == {"joint_age", "heartbeat", *HARDWARE}
+
+
 def test_h1_a_node_that_slows_down_slows_at_the_warning_and_holds_at_the_limit() -> None:
     check = make("temperature", reject_at_warn=True)
     seat = Seat(check, "heat", "L3", SLOW_DOWN)
