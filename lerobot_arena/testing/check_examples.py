@@ -15,7 +15,7 @@ from lerobot_arena.guard.robot_model import geometry_of, opening_of
 # Parameters with which each optional check can be built.
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     # the robot's body
-    "jerk": {"rise_time_s": 0.03},
+    "jerk": {"rise_time_s": 0.02},
     "workspace_box": {"lower_m": [0.02, -0.4, -0.01], "upper_m": [0.45, 0.4, 0.5]},
     "keep_out_sphere": {"centre_m": [0.3, 0.3, 0.1], "radius_m": 0.08},
     "tilt": {"direction": [0.0, 0.0, -1.0], "max_tilt_rad": 1.0},

@@ -16,7 +16,7 @@ class JerkParams:
     """How steeply; of both, the stricter one counts."""
 
     rise_time_s: float = bound(
-        0.03, "Shortest time in which acceleration grows from none to a joint's limit.",
+        0.02, "Shortest time in which acceleration grows from none to a joint's limit.",
         tighter=HIGHER, lowest=0.001, highest=10.0,
     )  # fmt: skip
     max_jerk: tuple[float, ...] = bound(
