@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from lerobot_arena.core.observation import FloatArray
 from lerobot_arena.core.units import NORMALIZED
-from lerobot_arena.inference.scores.detector import Detector, fit_detector
+from lerobot_arena.inference.scores.detector import Detector
 from lerobot_arena.inference.scores.features import Layout
+from lerobot_arena.inference.scores.fitting import fit_detector
 from lerobot_arena.inference.scores.protocol import Pixels
 
 Moment = tuple[Mapping[str, Pixels], FloatArray]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lerobot_arena.core.errors import InvalidInput, PolicyError
 from lerobot_arena.core.units import NORMALIZED
 from lerobot_arena.inference.area import area_average, repeat_to
-from lerobot_arena.inference.scores.detector import FEWEST_FRAMES, Detector, fit_detector
+from lerobot_arena.inference.scores.detector import Detector
 from lerobot_arena.inference.scores.detector_file import (
     FILE_NAME,
     MAX_BYTES,
@@ -22,8 +22,9 @@ from lerobot_arena.inference.scores.detector_file import (
     write_detector,
 )
 from lerobot_arena.inference.scores.features import Layout
+from lerobot_arena.inference.scores.fitting import FEWEST_FRAMES, fit_detector
 from lerobot_arena.inference.scores.protocol import HIGHEST
-from lerobot_arena.testing.scenes import Moment, episode, fitted
+from lerobot_arena.testing.scenes import Moment, episode, fitted, picture
 
 SIZE = 32
 
@@ -68,6 +69,24 @@ def test_another_picture_is_an_alarm(detector, change):
 
 def test_joints_where_they_never_were_are_an_alarm(detector):
     assert alarms(detector, [(frames, state + 200) for frames, state in fresh()]) == 1.0
+
+
+def test_a_picture_that_contradicts_the_joints_is_an_alarm_though_either_alone_is_usual(detector):
+    random = np.random.default_rng(5)
+    left, right = ({"front": picture(place, SIZE)} for place in (0.1, 0.9))
+    states = [np.concatenate([[200 * place - 100], random.normal(0, 5, 5)]) for place in (0.1, 0.9)]
+    assert alarms(detector, [(left, states[0]), (right, states[1])]) == 0.0
+    assert alarms(detector, [(left, states[1]), (right, states[0])]) == 1.0
+
+
+@pytest.mark.parametrize("joints", [0, 1, 17])
+def test_it_takes_any_number_of_joints(joints):
+    """None; and so many that their products are left out."""
+    random = np.random.default_rng(1)
+    layout = Layout((("front", SIZE, SIZE),), joints)
+    some = [({"front": picture(random.uniform(), SIZE)}, random.normal(0, 9, joints)) for _ in range(150)]
+    fit = fit_detector(layout, some, unit=NORMALIZED)
+    assert fit.distance(*some[0]) < 3 < fit.distance({"front": picture(0.5, SIZE) // 4}, some[0][1])
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -1e300])
@@ -195,14 +214,14 @@ SPOILT = {
     "format": (_set_about(format="lerobot_arena.ood/9"), "this version reads"),
     "unknown key": (_set_about(code="import os"), "unknown key 'code'"),
     "no cameras": (_set_about(cameras=None), "cameras must be"),
-    "other camera": (_set_about(cameras={"front": [SIZE, SIZE], "side": [SIZE, SIZE]}), "side.mean is missing"),
-    "renamed camera": (_set_about(cameras={"side": [SIZE, SIZE]}), "side.mean is missing"),
+    "other camera": (_set_about(cameras={"front": [SIZE, SIZE], "side": [SIZE, SIZE]}), "side.weights is missing"),
+    "renamed camera": (_set_about(cameras={"side": [SIZE, SIZE]}), "side.weights is missing"),
     "tiny camera": (_set_about(cameras={"front": [2, 2]}), "at least 16×16"),
     "size of another kind": (_set_about(cameras={"front": "large"}), "has the size"),
     "huge size": (_set_about(cameras={"front": [10**9, 10**9]}), "1 to 8192"),
     "many cameras": (_set_about(cameras={f"c{i}": [96, 96] for i in range(99)}), "99 cameras"),
     "nothing to see": (_set_about(cameras={}, joints=0), "neither cameras nor joints"),
-    "other joints": (_set_about(joints=7), "joints.mean is"),
+    "other joints": (_set_about(joints=7), "centre is"),
     "huge joints": (_set_about(joints=10**9), "joints must be"),
     "other episodes": (_set_about(episodes=18), "maxima is"),
     "huge episodes": (_set_about(episodes=10**9), "episodes must be"),
@@ -211,9 +230,11 @@ SPOILT = {
     "not finite": (_fill("joints.whitening", np.nan), "not finite"),
     "endless maxima": (_fill("maxima", np.inf), "not finite"),
     "no reference": (_fill("joints.reference", 0.0), "not above 0"),
-    "short mean": (_cut("joints.mean"), "joints.mean is"),
+    "no scale": (_fill("scale", 0.0), "scale has values"),
+    "centre not finite": (_fill("centre", np.nan), "not finite"),
+    "short weights": (_cut("joints.weights"), "joints.weights is"),
     "flat whitening": (_cut("colour:front.whitening"), "whitening is"),
-    "missing tensor": (lambda file: file.tensors.pop("joints.mean"), "joints.mean is missing"),
+    "missing tensor": (lambda file: file.tensors.pop("joints.weights"), "joints.weights is missing"),
 }  # fmt: skip
 
 

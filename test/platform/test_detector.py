@@ -10,7 +10,7 @@ from lerobot_arena.platform.training.dataset import Frames
 from lerobot_arena.platform.training.detector import write_demo_detector
 from lerobot_arena.testing.scenes import episode
 
-STEPS = 8
+STEPS = 24
 
 
 def recorded(episodes: int) -> Frames:
@@ -29,7 +29,7 @@ def test_it_is_fitted_on_some_episodes_and_calibrated_on_the_others(tmp_path, ep
     detector = read_detector(tmp_path)
     assert detector is not None and detector.calibration is not None
     assert said == f"ood: calibrated on {held_out} episodes, alpha {alpha:g}"
-    assert detector.frames == (episodes - held_out) * STEPS
+    assert detector.frames == (episodes - held_out) * STEPS / 3
     assert detector.calibration.alpha == pytest.approx(alpha)
     others = [index for index in range(episodes) if index % 5 in (1, 3)]
     distances = [

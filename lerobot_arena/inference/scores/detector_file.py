@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ood.safetensors` beside a policy's weights: a detector's numbers, and in the file's metadata what they mean.
 
-Tensors `<group>.mean`, `<group>.whitening`, `<group>.reference` and `maxima`; the metadata's `detector` is JSON:
-format, cameras {name: [trained height, trained width]}, joints, frames, episodes, alpha. Nothing in it is code.
+Tensors `<group>.weights`, `.whitening` and `.reference`, `centre`, `scale` and `maxima`; the metadata's `detector` is
+JSON: format, cameras {name: [trained height, trained width]}, joints, frames, episodes, alpha. Nothing in it is code.
 """
 
 import json
@@ -20,7 +20,8 @@ from lerobot_arena.core.errors import InvalidInput, PolicyError
 from lerobot_arena.core.observation import FloatArray
 from lerobot_arena.inference.scores.conformal import conformal_threshold
 from lerobot_arena.inference.scores.detector import Calibration, Detector, Group
-from lerobot_arena.inference.scores.features import Layout
+from lerobot_arena.inference.scores.features import JOINTS, Layout
+from lerobot_arena.inference.scores.posture import count_terms
 from lerobot_arena.inference.weights import read_small_tensors, safetensors_metadata
 
 FILE_NAME = "ood.safetensors"
@@ -37,9 +38,13 @@ def write_detector(folder: Path, detector: Detector) -> Path:
     if detector.calibration is None:
         raise InvalidInput("The detector has no threshold yet: calibrate it on successful episodes.")
     layout, calibration = detector.layout, detector.calibration
-    tensors: dict[str, NDArray[Any]] = {"maxima": np.asarray(calibration.maxima, dtype=np.float64)}
+    tensors: dict[str, NDArray[Any]] = {
+        "maxima": np.asarray(calibration.maxima, dtype=np.float64),
+        "centre": detector.centre,
+        "scale": detector.scale,
+    }
     for name, group in detector.groups.items():
-        tensors[f"{name}.mean"] = group.mean
+        tensors[f"{name}.weights"] = np.ascontiguousarray(group.weights)
         tensors[f"{name}.whitening"] = np.ascontiguousarray(group.whitening)
         tensors[f"{name}.reference"] = np.array([group.reference])
     about = {
@@ -69,10 +74,17 @@ def read_detector(folder: Path) -> Detector | None:
     try:
         tensors = read_small_tensors(path)
         maxima = _tensor(tensors, "maxima", (about.episodes,))
-        groups = {name: _group(tensors, name, size) for name, size in about.layout.sizes.items()}
+        joints = about.layout.joints
+        centre, scale = (_tensor(tensors, name, (joints,)).astype(np.float32) for name in ("centre", "scale"))
+        if (scale <= 0).any():
+            raise InvalidInput("scale has values that are not above 0")
+        groups = {
+            name: _group(tensors, name, size, terms=1 if name == JOINTS else count_terms(joints))
+            for name, size in about.layout.sizes.items()
+        }
         calibration = Calibration(tuple(map(float, maxima)), about.alpha)
         conformal_threshold([[value] for value in calibration.maxima], calibration.alpha)
-        return Detector(about.layout, groups, about.frames, calibration)
+        return Detector(about.layout, centre, scale, groups, about.frames, calibration)
     except (ValueError, InvalidInput) as error:
         raise _unusable(path, error) from error
 
@@ -134,13 +146,13 @@ def _layout(data: Mapping[str, Any]) -> Layout:
     return Layout(tuple(found), joints)
 
 
-def _group(tensors: Mapping[str, FloatArray], name: str, size: int) -> Group:
-    mean = _tensor(tensors, f"{name}.mean", (size,))
+def _group(tensors: Mapping[str, FloatArray], name: str, size: int, *, terms: int) -> Group:
+    weights = _tensor(tensors, f"{name}.weights", (terms, size))
     whitening = _tensor(tensors, f"{name}.whitening", (size, size))
     (reference,) = _tensor(tensors, f"{name}.reference", (1,))
     if reference <= 0:
         raise InvalidInput(f"{name}.reference is {reference}, not above 0")
-    return Group(mean.astype(np.float32), whitening.astype(np.float32), float(reference))
+    return Group(weights.astype(np.float32), whitening.astype(np.float32), float(reference))
 
 
 def _tensor(tensors: Mapping[str, FloatArray], name: str, shape: tuple[int, ...]) -> FloatArray:
