@@ -6,7 +6,7 @@ Standard library only: `arena estop` must not wait for a large HTTP client to be
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -52,6 +52,8 @@ def bridge_url(chosen: str | None = None, *, port: int | None = None) -> str:
 
 def checked(status: int, body: bytes, url: str) -> Any:
     """The JSON of a good answer. Raises the ArenaError that the status stands for."""
+    if status == 204:
+        return None
     if 200 <= status < 300:
         try:
             return json.loads(body)
@@ -71,6 +73,8 @@ def detail_of(body: bytes) -> str:
     except ValueError:
         return body.decode("utf-8", "replace").strip()[:300] or "nothing"
     detail = content.get("detail") if isinstance(content, dict) else None
+    if isinstance(content, dict) and (causes := content.get("causes")) and causes != [detail]:
+        return "".join((str(detail), *(f"\n  - {cause}" for cause in causes)))
     if isinstance(detail, list):
         places = (
             (".".join(str(part) for part in item.get("loc", ())[1:]), item.get("msg", "")) for item in detail
@@ -97,6 +101,21 @@ class Bridge:
     ) -> Any:
         """POST, with a body or none."""
         return self._send("POST", path, body=body, timeout_s=timeout_s)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """PUT."""
+        return self._send("PUT", path, body=body, timeout_s=VERB_TIMEOUT_S)
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """GET of something long, a line at a time."""
+        try:
+            with self._opener.open(Request(self.url + path), timeout=READ_TIMEOUT_S) as answer:
+                yield from answer
+        except HTTPError as error:
+            with error:
+                checked(error.code, error.read(), self.url + path)
+        except (URLError, OSError) as error:
+            raise unreachable(self.url) from error
 
     def delete(self, path: str) -> Any:
         """DELETE."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`arena estop`, `arena reset`, `arena status`."""
+"""`arena start`, `pause`, `resume`, `stop`, `estop`, `reset`, `status`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
@@ -12,6 +13,45 @@ from lerobot_arena.cli.session import AsJson, Url
 from lerobot_arena.core.errors import ArenaError, Unavailable
 
 Arm = Annotated[str | None, typer.Option("--arm", help="The arm's namespace; without it: see above.")]
+
+
+Task = Annotated[str, typer.Argument(help="The task; `arena task list` has them.")]
+Cycles = Annotated[int, typer.Option("--cycles", help="Control cycles to run; -1: until stopped.")]
+Budget = Annotated[float, typer.Option("--budget-ms", help="Control period in ms: 20 is 50 Hz.")]
+
+
+def start(
+    task: Task = "default",
+    cycles: Cycles = -1,
+    budget_ms: Budget = 20.0,
+    arm: Arm = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a task: the arm moves. Without --arm it means the task's session's arm, else the only arm."""
+    body = {"task_name": task, "n_cycles": cycles, "cycle_budget_ms": budget_ms}
+    answer = Bridge(bridge_url(url)).post(_path("start", arm), body)
+    if as_json:
+        print_json(answer)
+    else:
+        print_line(
+            f"Task {answer['task']} with session {answer['session_id']}: arm {answer['arm']} is {answer['state']}."
+        )
+
+
+def pause(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
+    """Hold after the current cycle, until `arena resume`. Without --arm it means the only arm."""
+    _report(_verb("pause", arm, url), as_json=as_json, text="Paused: the arm holds. `arena resume` goes on.")
+
+
+def resume(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
+    """Go on after a pause, from where the arm is now: it moves. Without --arm it means the only arm."""
+    _report(_verb("resume", arm, url), as_json=as_json, text="Running again.")
+
+
+def stop(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
+    """End what an arm runs; it holds. Without --arm it means the only arm."""
+    _report(_verb("stop", arm, url), as_json=as_json, text="Stopped: the arm holds.")
 
 
 def estop(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
@@ -74,6 +114,8 @@ def arm_lines(arm: Mapping[str, Any]) -> list[str]:
         else arm["state"]
     )
     parts = [f"arm {arm['arm']}: {state}"]
+    if (risk := arm.get("risk_level", "NORMAL")) != "NORMAL":
+        parts.append(f"risk {risk}" + (f", {arm['reaction']}" if arm.get("reaction") else ""))
     if embodiment:
         how = "connected" if embodiment["is_connected"] else "not connected"
         parts.append(f"{embodiment['backend']} {embodiment['robot']}, {how}")
@@ -81,12 +123,22 @@ def arm_lines(arm: Mapping[str, Any]) -> list[str]:
         parts.append(f"cameras {', '.join(arm['cameras'])}")
     if task:
         parts.append(f"episode {task['episode']} ({task['successes']} done, {task['failures']} failed)")
-    notes = [arm.get("message"), embodiment.get("message"), *arm.get("not_ready", ())]
+    notes = [
+        arm.get("warning"),
+        arm.get("config_problem"),
+        arm.get("message"),
+        embodiment.get("message"),
+        *arm.get("not_ready", ()),
+    ]
     return [" · ".join(parts), *(f"  {note}" for note in dict.fromkeys(filter(None, notes)))]
 
 
 def _path(verb: str, arm: str | None) -> str:
-    return f"/api/control/{verb}" + (f"?arm={arm}" if arm else "")
+    return f"/api/control/{verb}" + (f"?{urlencode({'arm': arm})}" if arm else "")
+
+
+def _verb(verb: str, arm: str | None, url: str | None) -> Any:
+    return Bridge(bridge_url(url)).post(_path(verb, arm))
 
 
 def _report(answer: Any, *, as_json: bool, text: str) -> None:

@@ -236,6 +236,7 @@ async def test_nothing_starts_under_boundaries_that_the_guard_does_not_have(data
         assert fake.calls == []
         fake.deaf_guards.clear()
         fake.take_config(fake.config)
+        fake.report()
         assert (await control(rig, "start")).status_code == 200
 
 

@@ -27,12 +27,13 @@ class ScriptedBridge:
                     (self.command, self.path.partition("?")[0]), (404, {"detail": "Not Found"})
                 )
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
+                data = b"" if status == 204 else data
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_DELETE = _answer
+            do_GET = do_POST = do_PUT = do_DELETE = _answer
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Quiet."""

@@ -115,6 +115,7 @@ class DemoClient:
             status=status["status"],
             message=status.get("error_message") or "",
             is_estopped=bool(control.get("estop_latched", control.get("state") == "emergency")),
+            is_paused=control.get("state") == "paused",
             episode=int(task.get("episode", 0)),
             is_over=bool(task.get("is_over", False)),
             is_success=bool(task.get("is_success", False)),

@@ -32,6 +32,7 @@ class Seen:
     status: str
     message: str = ""
     is_estopped: bool = False
+    is_paused: bool = False
     episode: int = 0
     is_over: bool = False
     is_success: bool = False
@@ -57,6 +58,8 @@ class EpisodeLoop:
         if self._left_episode is not None and (not seen.is_over or seen.episode != self._left_episode):
             self._left_episode = None
         is_over = seen.is_over and self._left_episode is None
+        if seen.is_paused:
+            return self._wait("somebody paused the arm: `arena resume`, or Resume on the page, goes on")
         if seen.status == RUNNING:
             return self._while_running(seen, is_over)
         if seen.is_estopped:
