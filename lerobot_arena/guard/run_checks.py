@@ -42,6 +42,7 @@ class RunChecks:
         self, task: Task, boundaries: BoundarySet, body: Body, *, rules: ChainRules, config_version: int
     ) -> None:
         self.task, self.boundaries, self.config_version = task, boundaries, config_version
+        self.body = body
         self.enforcement = rules.enforcement
         self.limits = task_limits(body.limits, task)
         self.rules = rules
