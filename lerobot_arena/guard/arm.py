@@ -22,7 +22,7 @@ from lerobot_arena.guard.params import GuardParams
 from lerobot_arena.guard.ports import ArmPorts
 from lerobot_arena.guard.report import Run, guard_state, idle_record
 from lerobot_arena.guard.run_checks import ChainRules
-from lerobot_arena.guard.run_start import RunStart, period_of
+from lerobot_arena.guard.run_start import RunStart, cycles_of, period_of
 from lerobot_arena.guard.standby import Prospect, Standby
 from lerobot_arena.guard.state_machine import StateMachine, Status
 from lerobot_arena.guard.tally import Tally
@@ -80,6 +80,11 @@ class GuardedArm:
     @property
     def is_running(self) -> bool:
         return self._machine.status.is_under_way
+
+    @property
+    def run(self) -> Run | None:
+        """What the latest start or resume began."""
+        return self._machine.status.run
 
     @property
     def period_s(self) -> float:
@@ -206,7 +211,7 @@ class GuardedArm:
             return self._gone
         wanted = self.knowledge.wanted.run_of(self.knowledge.arm)
         checks = self._book.checks(wanted.task, body, self._rules)
-        pace = Pace(period_of(wanted, self._params), self._params.ramp_s, cycles_left=wanted.n_cycles)
+        pace = Pace(period_of(wanted, self._params), self._params.ramp_s, cycles_left=cycles_of(wanted))
 
         def build(epoch: int) -> Run:
             run = self._start.first(epoch, checks, pace, self._machine.status.run)

@@ -122,6 +122,17 @@ class ControlLoop:
         """Use these from the next cycle on; called from another thread."""
         self._next_checks = checks
 
+    def newest_checks(self) -> RunChecks:
+        """What a run that goes on after a pause is checked with, after changes made meanwhile."""
+        self._take_checks()
+        return self.parts.checks
+
+    def _take_checks(self) -> None:
+        if self._next_checks is not None:
+            checks, self._next_checks = self._next_checks, None
+            checks.follow(self.parts.checks)
+            self.parts.checks = checks
+
     def cycle(self, tick: Tick, around: Surroundings, label: CycleLabel) -> CycleEnd:
         """One tick. The command, if any, has left when this returns; record and request have not."""
         clock = time.perf_counter_ns
@@ -148,15 +159,12 @@ class ControlLoop:
             ContextEvent(label.stamp_ns, label.cycle_id, c.kind, c.reaction, c.severity, c.reason)
             for c in answer.changes
         )
-        stop = answer.stop_because or self._finished()
+        stop = answer.stop_because or ("" if is_first else self._finished())
         request = None if parts.reactions.is_retreating else parts.queue.request(tick.now_ns)
         return CycleEnd(record, command, request, stop, answer.emergency_because, events)
 
     def _begin_cycle(self, measured: Vector) -> None:
-        if self._next_checks is not None:
-            checks, self._next_checks = self._next_checks, None
-            checks.follow(self.parts.checks)
-            self.parts.checks = checks
+        self._take_checks()
         if measured and not self.parts.motion.is_seeded:
             self.parts.motion.seed(measured)
         self.parts.checks.advance(self.parts.pace.run_s, measured)
@@ -181,7 +189,7 @@ class ControlLoop:
         )
 
     def _finished(self) -> str:
-        """Why a run of limited length is over, in the cycle that is its last."""
+        """Why a run of limited length is over, in the cycle that is its last; waiting for the policy is none."""
         pace = self.parts.pace
         if pace.cycles_left > 0:
             pace.cycles_left -= 1

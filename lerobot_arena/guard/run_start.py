@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from lerobot_arena.core.cycle import JointCommand
 from lerobot_arena.core.errors import Conflict
-from lerobot_arena.core.guard_config import LONGEST_PERIOD_S, SHORTEST_PERIOD_S, RunWanted
+from lerobot_arena.core.guard_config import (
+    LONGEST_PERIOD_S,
+    MOST_CYCLES,
+    SHORTEST_PERIOD_S,
+    UNTIL_STOPPED,
+    RunWanted,
+)
 from lerobot_arena.core.risk import RiskWindow
 from lerobot_arena.guard.chunk_queue import ChunkQueue
 from lerobot_arena.guard.inference_watch import RunWatch
@@ -34,6 +40,15 @@ def period_of(run: RunWanted, params: GuardParams) -> float:
             f"{LONGEST_PERIOD_S * 1e3:g} ms."
         )
     return period_s
+
+
+def cycles_of(run: RunWanted) -> int:
+    """How many cycles a run may move for. Raises Conflict for a number that is none."""
+    if run.n_cycles != UNTIL_STOPPED and not 1 <= run.n_cycles <= MOST_CYCLES:
+        raise Conflict(
+            f"{run.n_cycles} cycles cannot be run: give 1 to {MOST_CYCLES}, or {UNTIL_STOPPED} until it is stopped."
+        )
+    return run.n_cycles
 
 
 def reaction_rules(params: GuardParams, *, is_virtual: bool) -> ReactionRules:
@@ -67,7 +82,7 @@ class RunStart:
         """What was paused, in a new epoch: an empty queue, the arm at rest where it is, time and checks going on."""
         old = paused.loop.parts
         pace = Pace(old.pace.period_s, old.pace.ramp_s, old.pace.run_s, old.pace.cycles_left)
-        return self._run(epoch, old.checks, pace, paused)
+        return self._run(epoch, paused.loop.newest_checks(), pace, paused)
 
     def _run(self, epoch: int, checks: RunChecks, pace: Pace, before: Run | None) -> Run:
         session, space, params = self.knowledge.session, self.knowledge.space, self.params

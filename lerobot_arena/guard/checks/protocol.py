@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
@@ -44,6 +45,11 @@ class Pose:
 
     position_m: tuple[float, float, float]
     up: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        # A comparison with NaN is false: no check would find anything wrong with it.
+        if not all(map(isfinite, self.position_m)) or not all(map(isfinite, self.up)):
+            raise ValueError("The arm's model has no solution: the end effector is nowhere.")
 
 
 TABLE = "table"

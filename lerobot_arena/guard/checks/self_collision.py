@@ -35,7 +35,7 @@ class SelfCollision(PathCheck):
         return {
             f"{first} and {other}": margin_m - gap
             for (first, other), gap in near.items()
-            if gap < margin_m and first != TABLE
+            if not gap >= margin_m and first != TABLE
         }
 
     def reason(self, broken: Violations) -> str:

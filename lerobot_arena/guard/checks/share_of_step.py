@@ -26,7 +26,8 @@ _HALVINGS = 6
 
 
 def _is_worse(there: Violations, allowed: Violations) -> bool:
-    return any(amount > allowed.get(what, 0.0) for what, amount in there.items())
+    # Written so that NaN, which compares false with everything, is worse.
+    return any(not amount <= allowed.get(what, 0.0) for what, amount in there.items())
 
 
 def longest_share(start: Vector, end: Vector, rule: Rule) -> tuple[float, Violations]:

@@ -38,7 +38,9 @@ class TableClearance(PathCheck):
         margin_m = self.params.margin_m
         near = self.geometry.near(joints_rad)
         return {
-            part: margin_m - gap for (first, part), gap in near.items() if first == TABLE and gap < margin_m
+            part: margin_m - gap
+            for (first, part), gap in near.items()
+            if first == TABLE and not gap >= margin_m
         }
 
     def reason(self, broken: Violations) -> str:
