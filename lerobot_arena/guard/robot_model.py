@@ -24,8 +24,8 @@ _HULL_VERTICES = 96
 _REMEMBERED = 64
 _POSES_TRIED = 200
 _BITS = 31
-# Nearer than this all over the range of the joints is how the parts are built; so is a height that changes no more.
-_SAME_M = 1e-3
+# Pairs nearer than the first wherever the joints are, and pairs whose gap is always about the same, are built so.
+_TOUCHING_M, _SAME_M = 1e-3, 2e-3
 _REMEDY = "`pip install 'lerobot_arena[sim]'`"
 
 
@@ -109,7 +109,7 @@ class RobotModel:
         return TABLE if body == 0 else str(self._model.body(body).name)
 
     def _learn_what_is_always_near(self, robot: RobotSpec) -> None:
-        """Pairs that overlap wherever the joints are, and parts that cannot be raised from the table, do not count."""
+        """Pairs that overlap wherever the joints are, or whose gap no joint changes, do not count."""
         lower = [joint.lower_rad for joint in robot.joints]
         upper = [joint.upper_rad for joint in robot.joints]
         seen: dict[tuple[int, int], list[float]] = {}
@@ -118,7 +118,7 @@ class RobotModel:
             for pair, gap in self._near_bodies().items():
                 seen.setdefault(pair, []).append(gap)
         for pair, gaps in seen.items():
-            is_built_so = max(gaps) <= _SAME_M or pair[0] == 0 and max(gaps) - min(gaps) <= _SAME_M
+            is_built_so = max(gaps) <= _TOUCHING_M or max(gaps) - min(gaps) <= _SAME_M
             if len(gaps) == _POSES_TRIED and is_built_so:
                 self._ignored.add(pair)
         self._skip_ignored()
