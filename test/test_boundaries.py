@@ -24,7 +24,7 @@ AREAS = {
     "platform": {"core", "embodiment", "inference"},
     "bridge": {"core", "rooms", "inference", "guard"},
     "bringup": {"core", "ros"},
-    "cli": {"core", "ros", "bringup", "inference", "embodiment", "platform"},
+    "cli": {"core", "ros", "bringup", "inference", "embodiment", "platform", "guard", "bridge"},
     "testing": {"core", "bridge", "embodiment", "inference", "guard"},
 }
 # What an area may use of another, where it is less than the whole.
@@ -37,8 +37,13 @@ NARROWED: dict[tuple[str, str], tuple[str, ...]] = {
     # What a boundary and a task may say; not how the guard works.
     ("bridge", "guard"): (
         f"{_GUARD}.boundary.", f"{_GUARD}.task.", f"{_GUARD}.shipped.", f"{_GUARD}.tightening.",
-        f"{_GUARD}.checks.table.",
+        f"{_GUARD}.checks.table.", f"{_GUARD}.verify.",
     ),
+    # What `arena guard verify` reads and tries.
+    ("cli", "guard"): (
+        f"{_GUARD}.boundary.", f"{_GUARD}.task.", f"{_GUARD}.shipped.", f"{_GUARD}.params.", f"{_GUARD}.verify.",
+    ),
+    ("cli", "bridge"): ("lerobot_arena.bridge.fault_rows",),
 }  # fmt: skip
 GENERATED = ROOT / "msg"
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if GENERATED not in path.parents]

@@ -26,6 +26,7 @@ COMMANDS = {
     "task": "lerobot_arena.cli.task:app",
     "boundary": "lerobot_arena.cli.boundary:app",
     "risk": "lerobot_arena.cli.risk:app",
+    "guard": "lerobot_arena.cli.guard:app",
     "robot": "lerobot_arena.cli.robot:app",
     "export": "lerobot_arena.cli.export:export",
     "train-demo": "lerobot_arena.cli.train:train_demo",
