@@ -103,6 +103,11 @@ class CommandGate:
             self._is_stopped = True
             self._lowest_epoch = self._epoch + 1
 
+    def interrupt(self) -> None:
+        """The arm could not be driven: what comes of the epochs seen so far is over; a new start may go on."""
+        with self._lock:
+            self._lowest_epoch = self._epoch + 1
+
     def clear(self) -> None:
         """Unlatch; commands need a new epoch."""
         with self._lock:

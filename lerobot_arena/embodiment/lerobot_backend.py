@@ -29,12 +29,14 @@ from lerobot_arena.embodiment.wire import Wire
 _SILENT_AFTER_S = 0.5
 _PAUSE_AFTER_ERROR_S = 0.05
 _TORQUE_ANSWER_S = 0.5
+# Longer than a guard waits for something to pass by itself: a stop of the robot's own never does.
+_PROTECTIVE_FOR_S = 3.0
 
 
 class LerobotEmbodiment:
     """One thread owns the bus: it writes a new target at once, reads joints at the joint rate, and health between.
 
-    A motor that cut its own torque is a protective stop: nothing is sent until it recovered and a person reset it.
+    A motor that cut its own torque is a protective stop: nothing is sent until it has recovered for a while.
     """
 
     def __init__(self, robot: RobotSpec, params: EmbodimentParams, clock: Clock | None = None) -> None:
@@ -55,6 +57,7 @@ class LerobotEmbodiment:
         self._reads = self._writes = self._errors = 0
         self._health: MotorHealth | None = None
         self._protective = ""
+        self._protective_until_ns = 0
         self._buses: list[Any] = []
         self._asks_limp = self._is_limp = False
         self._limp_words = ""
@@ -125,7 +128,6 @@ class LerobotEmbodiment:
     def clear_emergency(self) -> None:
         with self._wake:
             self._is_stopped = self._asks_limp = False
-            self._protective = self._health.stopped_because if self._health is not None else ""
 
     def condition(self) -> Condition:
         age_s = self._age_s()
@@ -134,9 +136,7 @@ class LerobotEmbodiment:
         if health is not None and health.trouble and not silence:
             silence = health.trouble
         troubles = [
-            f"The robot stopped by itself ({self._protective}); let it recover, then reset."
-            if self._protective
-            else "",
+            f"The robot stopped by itself: {self._protective}." if self._protective else "",
             "Its torque is off: the arm is limp until the next start." if self._is_limp else "",
             silence,
             *(f"camera {c.name}: {c.trouble}" for c in self._cameras if c.trouble),
@@ -242,10 +242,17 @@ class LerobotEmbodiment:
         reading = health.read_one()
         if reading is not None:
             outlet.hardware(reading)
-        if (why := health.stopped_because) and not self._protective:
-            with self._wake:
-                self._protective, self._target = why, None
+        self._protect(health.stopped_because, now_ns, outlet)
+
+    def _protect(self, why: str, now_ns: int, outlet: Outlet) -> None:
+        if why and not self._protective:
             outlet.warn(f"The robot stopped by itself: {why}.")
+        with self._wake:
+            if why:
+                self._protective, self._target = why, None
+                self._protective_until_ns = now_ns + round(_PROTECTIVE_FOR_S * NS)
+            elif now_ns >= self._protective_until_ns:
+                self._protective = ""
 
     def _go_limp(self) -> None:
         """Cut the torque; asked again with every turn until all motors say that it is off."""

@@ -197,6 +197,7 @@ class EmbodimentNode(ArenaNode):
     def _on_command(self, message: Any) -> None:
         backend = self._backend
         if backend is None or (problem := _deafness(backend.condition())):
+            self._gate.interrupt()
             self._gate.refuse(problem if backend is not None else "The node is not active.")
             return
         try:
@@ -232,9 +233,6 @@ class EmbodimentNode(ArenaNode):
         self._gate.clear()
         if self._backend is not None:
             self._backend.clear_emergency()
-            condition = self._backend.condition()
-            if condition.is_protective_stop:
-                return False, condition.message
         return True, "Cleared; the arm moves with the next start."
 
     def _reset_scene(self) -> tuple[bool, str]:
@@ -270,6 +268,8 @@ class EmbodimentNode(ArenaNode):
             backend.hold()
         self._was_holding = is_holding
         condition = backend.condition()
+        if _deafness(condition):
+            self._gate.interrupt()
         now = (is_holding, condition.is_connected, condition.is_protective_stop)
         if now != self._was or self._ticks % _TICKS_PER_STATUS == 0:
             self._publish_status()

@@ -38,7 +38,8 @@ class Outlet:
 class Condition:
     """How a backend is; `message` is for a person, `counters` for diagnostics.
 
-    `is_protective_stop`: the robot stopped by itself; it is asked for nothing until `clear_emergency`.
+    `is_protective_stop`: the robot stopped by itself, now or a moment ago; nothing is asked of it meanwhile, and
+    afterwards only by a new start.
     """
 
     is_connected: bool
@@ -80,7 +81,7 @@ class Embodiment(Protocol):
         ...
 
     def clear_emergency(self) -> None:
-        """Commands will come again. Nothing moves by this. A protective stop ends when its cause is gone."""
+        """Commands will come again. Nothing moves by this, and a protective stop does not end by it."""
         ...
 
     def condition(self) -> Condition:

@@ -140,6 +140,15 @@ def test_an_emergency_before_the_first_command_needs_a_start_too(bench: Bench) -
     bench.accept(bench.command(1, 0))
 
 
+def test_h3_h5_after_an_interruption_only_a_new_epoch_moves(bench: Bench) -> None:
+    bench.accept(bench.command(5, 7))
+    bench.gate.interrupt()
+    bench.gate.interrupt()
+    assert not bench.gate.is_stopped
+    assert "epoch 5, which is over; start again" in bench.refuse(bench.command(5, 8))
+    bench.accept(bench.command(6, 0))
+
+
 def test_it_holds_until_the_first_command_and_after_the_time_out(bench: Bench) -> None:
     assert bench.gate.is_holding
     bench.accept(bench.command())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.hardware import HardwareReading, HostHealth, Score
 from lerobot_arena.core.params import params_from_mapping
-from lerobot_arena.core.reaction import HOLD, SLOW_DOWN, STOP
+from lerobot_arena.core.reaction import EMERGENCY_STOP, HOLD, SLOW_DOWN, STOP
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.guard.boundary import boundary_from_mapping
 from lerobot_arena.guard.checks.protocol import Body, Check, CheckInput, Finding, JointLimits
@@ -275,6 +275,12 @@ def test_parameters_that_contradict_each_other_or_the_arm_are_refused(
 def test_what_lasts_and_leaves_the_guard_blind_is_latched() -> None:
     latching = {name for name in MINE if CHECKS.load(name).escalates_to_emergency}
     assert latching == {"joint_age", "heartbeat", *HARDWARE}
+    reactions = {name: CHECKS.load(name).reaction for name in MINE}
+    assert reactions.pop("heartbeat") == EMERGENCY_STOP, "H3, H4, H5: only a person goes on after these"
+    assert {name for name, each in reactions.items() if each == STOP} == {
+        "teleport", "task_timeout", "following_error",
+    }  # fmt: skip
+    assert set(reactions.values()) == {STOP, HOLD}
 
 
 def test_h1_a_node_that_slows_down_slows_at_the_warning_and_holds_at_the_limit() -> None:
@@ -324,6 +330,12 @@ def test_b8_a_jump_is_a_fault_in_its_cycle_and_stops_the_run() -> None:
     assert finding.decision is Decision.FAULT and "pan was measured at 0.1 and now at 0.9" in finding.reason
     assert run.check.reaction == STOP
     assert run.cycle() == Finding(), "the new place is where it is from now on"
+
+
+def test_b8_a_jump_back_is_one_too_and_a_state_that_is_as_fresh_as_can_be_is_judged() -> None:
+    run = Run("teleport")
+    run.cycle(joint_age_s=0.0)
+    assert run.cycle(measured=(-0.9, 0.2, 0.3)).decision is Decision.FAULT
 
 
 def test_b8_a_measurement_that_is_no_number_is_a_fault() -> None:
@@ -415,6 +427,17 @@ def test_h2_limits_per_joint_and_in_another_unit() -> None:
     with pytest.raises(InvalidInput, match="give limits"):
         make("following_error", percent)
     make("following_error", percent, limits=[10.0, 10.0, 10.0])
+
+
+@pytest.mark.parametrize("name", ["following_error", "frozen_sensor"])
+def test_while_nothing_runs_an_old_command_says_nothing(name: str) -> None:
+    check = make(name)
+    for index in range(200):
+        command = (0.1 + 0.005 * index, 0.2, 0.3)
+        now = replace(GOOD, run_s=0.0, now_s=100.0 + 0.02 * index, previous_command=command)
+        assert check.examine(now) == Finding()
+    # And a start begins its own window.
+    assert check.examine(replace(now, run_s=0.02, now_s=now.now_s + 0.02)) == Finding()
 
 
 @pytest.mark.parametrize("name", ["following_error", "frozen_sensor"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lerobot_arena.core.params import LOWER, bound
+from lerobot_arena.core.reaction import EMERGENCY_STOP
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.guard.checks.protocol import PASSED, Check, CheckInput, Finding, Phase
 
@@ -23,7 +24,7 @@ class HeartbeatParams:
 
 
 class Heartbeat(Check):
-    """FAULT while the embodiment says that it cannot be driven, and when its status stopped coming.
+    """FAULT while the embodiment says that it cannot be driven, and when its status stopped coming; the e-stop latches.
 
     An arm that never had an embodiment, as a virtual one, has no heartbeat to lose.
     """
@@ -32,6 +33,7 @@ class Heartbeat(Check):
     layer: ClassVar[str] = "L3"
     phase: ClassVar[Phase] = Phase.SENSE
     params_type: ClassVar[type] = HeartbeatParams
+    reaction: ClassVar[str] = EMERGENCY_STOP  # what a driver or a robot did to itself, only a person clears
     escalates_to_emergency: ClassVar[bool] = True
 
     def examine(self, given: CheckInput) -> Finding:
