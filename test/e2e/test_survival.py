@@ -100,6 +100,11 @@ def test_estop_wins_and_reset_does_not_move(stack: Any, probe: Any) -> None:
     assert "e-stop" in stack.status()["error_message"].lower()
     refused = stack.rest.post("/sessions/demo/start")
     assert refused.status_code == 409 and "stop" in refused.json()["detail"].lower()
+    stack.wait_for(
+        "nothing to speak against a reset",
+        lambda: not stack.rest.get("/api/control/status").json()["reset_refusals"],
+        10,
+    )
     reset = time.monotonic()
     assert stack.rest.post("/api/control/reset").status_code == 200
     assert stack.status()["status"] == "stopped"
