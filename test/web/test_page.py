@@ -198,6 +198,76 @@ def test_start_and_stop_drive_the_session(stage: Any, look: Look) -> None:
     expect(page.locator("#start")).to_be_enabled()
 
 
+def test_pause_holds_and_the_same_button_goes_on(stage: Any, look: Look) -> None:
+    page, seen = look(stage)
+    _wait_until_live(page)
+    expect(page.locator("#pause")).to_be_disabled()
+    _start(page)
+    page.click("#pause")
+    expect(page.locator("#pause")).to_have_text("Resume")
+    expect(page.locator("#session-status")).to_have_text("paused")
+    expect(page.locator("#sentence")).to_contain_text("Paused")
+    expect(page.locator("#start")).to_be_disabled()
+    assert stage.do(lambda: stage.fake.guards["arm"].state) == "paused"
+    page.click("#pause")
+    expect(page.locator("#session-status")).to_have_text("running")
+    expect(page.locator("#pause")).to_have_text("Pause")
+    assert seen.posts[1:] == ["api/control/pause?arm=arm", "api/control/resume?arm=arm"]
+
+
+def test_risk_reaction_and_boundaries_are_told(stage: Any, look: Look) -> None:
+    page, _ = look(stage)
+    _wait_until_live(page)
+    expect(page.locator("#boundaries-of")).to_have_text("Boundaries of task default")
+    expect(page.locator("#boundaries")).to_have_text("not forever")
+    expect(page.locator("#risk")).to_have_text("normal")
+    _start(page)
+    stage.freeze()
+
+    def reject() -> None:
+        guard = stage.fake.guards["arm"]
+        for number in range(3):
+            record = stage.fake.cycle(guard, guard.cycle_count + 1 + number, Decision.REJECT)
+            stage.fake.feed.push("arm", record)
+
+    stage.do(reject)
+    expect(page.locator("#risk")).to_have_text("critical")
+    expect(page.locator("#reaction")).to_have_text("hold position")
+    # No word from the guard: nothing is known of now.
+    expect(page.locator("#risk")).to_have_text("–")
+    expect(page.locator("#reaction")).to_have_text("–")
+
+
+def test_a_guard_that_does_not_guard_is_shouted(stage: Any, look: Look) -> None:
+    from dataclasses import replace
+
+    page, _ = look(stage)
+    _start(page)
+    expect(page.locator("#unguarded")).to_be_hidden()
+
+    def monitor() -> None:
+        stage.fake.guards["arm"] = replace(stage.fake.guards["arm"], enforcement="monitor")
+
+    stage.do(monitor)
+    expect(page.locator("#unguarded")).to_contain_text("DOES NOT GUARD")
+    expect(page.locator("#strip")).to_have_attribute("data-tone", "alarm")
+    page.set_viewport_size(PHONE)
+    page.evaluate("window.scrollTo(0, 1500)")
+    box = page.locator("#unguarded").bounding_box()
+    assert box is not None and 0 <= box["y"] < 200, "it stays in sight"
+
+
+def test_a_reset_that_is_refused_names_every_cause(stage: Any, look: Look) -> None:
+    stage.do(lambda: stage.fake.causes.update(arm=("The gripper is 71 °C.", "No joint state for 3 s.")))
+    page, _ = look(stage)
+    _wait_until_live(page)
+    page.click("#estop")
+    expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
+    page.click("#reset")
+    expect(page.locator("#notice")).to_contain_text("The gripper is 71 °C. No joint state for 3 s.")
+    expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
+
+
 def test_a_refusal_is_shown_in_the_bridges_words(stage: Any, look: Look) -> None:
     page, _ = look(stage)
     _start(page)

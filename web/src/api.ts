@@ -28,6 +28,11 @@ export interface Control {
   notReady: string[];
   sink: string;
   rateHz: number | null;
+  /** Why this guard does not keep the arm safe; empty when it does. */
+  warning: string;
+  /** The task that runs, else the one a start would mean, and what guards it. */
+  task: string;
+  boundaries: string[];
 }
 
 export interface Stage {
@@ -70,6 +75,14 @@ export async function stopSession(id: string): Promise<void> {
   await request('POST', `/sessions/${encodeURIComponent(id)}/stop`, STOP_TIMEOUT_MS);
 }
 
+export async function pauseArm(arm: string): Promise<void> {
+  await request('POST', `/api/control/pause?arm=${encodeURIComponent(arm)}`, STOP_TIMEOUT_MS);
+}
+
+export async function resumeArm(arm: string): Promise<void> {
+  await request('POST', `/api/control/resume?arm=${encodeURIComponent(arm)}`, STOP_TIMEOUT_MS);
+}
+
 export async function resetArm(arm: string): Promise<void> {
   await request('POST', `/api/control/reset?arm=${encodeURIComponent(arm)}`, RESET_TIMEOUT_MS);
 }
@@ -95,6 +108,9 @@ function parseControl(control: Json): Control {
     notReady: asTexts(control['not_ready']),
     sink: asText(control['sink']),
     rateHz: asNumber(control['control_frequency_hz']),
+    warning: asText(control['warning']),
+    task: asText(control['planned_task']),
+    boundaries: asTexts(control['active_task'] === null ? control['planned_boundaries'] : control['active_boundaries']),
   };
 }
 

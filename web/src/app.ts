@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page as one thing: what comes in changes the model, ten times a second the views show it.
 
-import { readArms, readControl, readSessions, resetArm, resetScene, startSession, stopSession } from './api';
+import { pauseArm, readArms, readControl, readSessions, resetArm, resetScene, resumeArm, startSession, stopSession } from './api';
 import { byId, setOptions } from './dom';
 import { EmergencyStop } from './estop';
 import { Model } from './model';
@@ -48,6 +48,8 @@ export class App {
     },
     start: () => this.onSession('starting', startSession),
     stop: () => this.onSession('stopping', stopSession),
+    pause: () => this.onArm('pausing', pauseArm),
+    resume: () => this.onArm('resuming', resumeArm),
   });
   private readonly estopView = new EstopView(this.estop, () => this.draw(), () => void this.reset());
   private readonly telemetry = new Telemetry({
@@ -108,9 +110,17 @@ export class App {
 
   private onSession(verb: string, act: (id: string) => Promise<void>): void {
     const id = this.model.sessionId;
-    if (id === null) return;
+    if (id !== null) this.pending(verb, () => act(id));
+  }
+
+  private onArm(verb: string, act: (arm: string) => Promise<void>): void {
+    const arm = this.model.arm;
+    if (arm !== null) this.pending(verb, () => act(arm));
+  }
+
+  private pending(verb: string, act: () => Promise<void>): void {
     this.pendingVerb = verb;
-    void this.ask(() => act(id)).finally(() => {
+    void this.ask(act).finally(() => {
       this.pendingVerb = '';
     });
     this.draw();
@@ -162,6 +172,7 @@ export class App {
     this.task.render(model.task, isLive);
     this.joints.render(model.cycles, endS, isLive);
     this.guard.render(model.cycles, this.interventions, model.session(), isLive);
+    this.guard.renderSituation(isLive ? model.live?.value ?? null : null, control);
     this.timing.render(model.cycles, endS, { control, session: model.session(), isLive });
     this.armPick.hidden = model.arms.length < 2;
     setOptions(this.armSelect, model.arms.map((arm) => arm.name), model.arm);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests to the bridge: always with a deadline, and with the bridge's own words when they fail.
 
-import { asList, asObject, asText } from './json';
+import { asList, asObject, asText, asTexts } from './json';
 
 export class RequestFailed extends Error {
   constructor(
@@ -50,6 +50,8 @@ function parseOrNull(text: string): unknown {
 /** FastAPI's `detail`: a sentence, or a list of what is wrong with the body. */
 function describeFailure(status: number, body: unknown): string {
   const detail = asObject(body)['detail'];
+  const causes = asTexts(asObject(body)['causes']);
+  if (causes.length > 1) return causes.join(' ');
   const sentences = Array.isArray(detail) ? asList(detail).map((entry) => asText(asObject(entry)['msg'])) : [asText(detail)];
   return sentences.filter(Boolean).join(' ') || `The bridge answered ${status}.`;
 }

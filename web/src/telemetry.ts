@@ -53,6 +53,7 @@ export class Telemetry {
       cameras: this.cameras.join(),
       fps: String(FRAMES_PER_S),
       rate_hz: String(CYCLES_PER_S),
+      perf: 'true',
     });
     const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/ws/telemetry?${query}`);
     socket.binaryType = 'arraybuffer';

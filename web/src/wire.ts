@@ -44,6 +44,12 @@ export interface Cycle {
   outcome: string;
   reason: string;
   state: string;
+  /** NORMAL | ELEVATED | CRITICAL | EMERGENCY */
+  risk: string;
+  /** What the guard does about an objection; empty: nothing. */
+  reaction: string;
+  /** Empty while nothing runs. */
+  boundaries: string[];
   sessionId: string;
   queueSteps: number;
   actionAgeS: number | null;
@@ -78,6 +84,9 @@ export function parseCycle(text: string): Cycle | null {
     outcome: asText(event['outcome']),
     reason: asText(event['reason']),
     state: asText(event['state']),
+    risk: asText(event['risk_level']),
+    reaction: asText(event['fallback_triggered']),
+    boundaries: asTexts(event['active_boundaries']),
     sessionId: asText(event['session_id']),
     queueSteps: asNumber(event['queue_steps']) ?? 0,
     actionAgeS: asNumber(event['action_age_s']),

@@ -2,8 +2,8 @@
 // The guard's answers: the worst per check of the last second, and the interventions lately.
 
 import { byId, create, setData, setText } from '../dom';
-import { formatName, formatTime } from '../format';
-import type { Session } from '../api';
+import { ABSENT, formatName, formatTime } from '../format';
+import type { Control, Session } from '../api';
 import { rank, type Cycle, type Decision, type Verdict } from '../wire';
 
 const WORST_WINDOW_S = 1;
@@ -55,6 +55,10 @@ export class GuardView {
   private readonly panel = byId('guard', HTMLElement);
   private readonly checks = byId('checks', HTMLElement);
   private readonly notable = byId('notable', HTMLElement);
+  private readonly risk = byId('risk', HTMLElement);
+  private readonly reaction = byId('reaction', HTMLElement);
+  private readonly boundariesOf = byId('boundaries-of', HTMLElement);
+  private readonly boundaries = byId('boundaries', HTMLElement);
   private readonly totals = byId('guard-totals', HTMLElement);
   private readonly chips = new Map<string, HTMLElement>();
   private drawnVersion = -1;
@@ -67,6 +71,19 @@ export class GuardView {
       this.drawnVersion = interventions.version;
       this.notable.replaceChildren(...rows(interventions.entries));
     }
+  }
+
+  /** How worried the guard is, what it does about it, and by what it judges. `cycle` is null when none is fresh. */
+  renderSituation(cycle: Cycle | null, control: Control | null): void {
+    setText(this.risk, cycle?.risk ? cycle.risk.toLowerCase() : ABSENT);
+    setData(this.risk, 'risk', cycle?.risk || null);
+    setText(this.reaction, cycle ? formatName(cycle.reaction) || 'none' : ABSENT);
+    setData(this.reaction, 'active', cycle?.reaction ? 'true' : null);
+    const names = cycle && cycle.boundaries.length > 0 ? cycle.boundaries : (control?.boundaries ?? []);
+    const text = names.map(formatName).join(' · ');
+    setText(this.boundariesOf, control?.task ? `Boundaries of task ${control.task}` : 'Boundaries');
+    setText(this.boundaries, text || ABSENT);
+    this.boundaries.title = text;
   }
 
   /** Another arm has other checks. */

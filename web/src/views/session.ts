@@ -9,17 +9,22 @@ export interface SessionActions {
   choose(sessionId: string): void;
   start(): void;
   stop(): void;
+  pause(): void;
+  resume(): void;
 }
 
 export class SessionView {
   private readonly select = byId('session', HTMLSelectElement);
   private readonly status = byId('session-status', HTMLElement);
   private readonly start = byId('start', HTMLButtonElement);
+  private readonly pause = byId('pause', HTMLButtonElement);
   private readonly stop = byId('stop', HTMLButtonElement);
+  private isPaused = false;
 
   constructor(actions: SessionActions) {
     this.select.addEventListener('change', () => actions.choose(this.select.value));
     this.start.addEventListener('click', () => actions.start());
+    this.pause.addEventListener('click', () => (this.isPaused ? actions.resume() : actions.pause()));
     this.stop.addEventListener('click', () => actions.stop());
   }
 
@@ -28,10 +33,16 @@ export class SessionView {
     const { pending, state, isLive } = now;
     setOptions(this.select, sessions.map((entry) => entry.id), session?.id ?? null);
     this.select.disabled = sessions.length < 2;
-    const status = pending || session?.status || ABSENT;
+    this.isPaused = state === 'paused';
+    // A session has no word for it: to its clients a pause is a part of running.
+    const shown = this.isPaused && session?.status === 'running' ? 'paused' : session?.status;
+    const status = pending || shown || ABSENT;
     setText(this.status, isLive || !session || pending ? status : `${status} ?`);
     setData(this.status, 'status', isLive ? status : 'unknown');
     this.start.disabled = !session || pending !== '' || session.status === 'running' || state === 'emergency';
+    setText(this.pause, this.isPaused ? 'Resume' : 'Pause');
+    setData(this.pause, 'wanted', this.isPaused ? 'true' : null);
+    this.pause.disabled = pending !== '' || !(this.isPaused || state === 'running');
     this.stop.disabled = !session || pending === 'stopping';
   }
 }

@@ -3,7 +3,7 @@
 
 import type { EmergencyStop, EstopReport } from '../estop';
 import { byId, setData, setText } from '../dom';
-import { formatAge } from '../format';
+import { formatAge, formatName } from '../format';
 import type { Health, Model } from '../model';
 
 type Tone = 'quiet' | 'good' | 'warn' | 'alarm' | 'lost';
@@ -24,6 +24,7 @@ export class StripView {
   private readonly page = byId('page', HTMLElement);
   private readonly strip = byId('strip', HTMLElement);
   private readonly sentence = byId('sentence', HTMLElement);
+  private readonly unguarded = byId('unguarded', HTMLElement);
   private readonly since = byId('since', HTMLElement);
   private readonly link = byId('link', HTMLElement);
   private readonly linkText = byId('link-text', HTMLElement);
@@ -39,6 +40,9 @@ export class StripView {
     setData(this.link, 'health', health);
     setText(this.linkText, HEALTH_WORDS[health]);
     setData(this.page, 'health', health);
+    const warning = model.freshControl(now)?.warning ?? '';
+    setText(this.unguarded, warning);
+    this.unguarded.hidden = warning === '';
     document.title = `${titleMark(tone)}lerobot arena`;
   }
 }
@@ -80,7 +84,8 @@ function sessionSentence(model: Model, now: number): Sentence {
   const session = model.session();
   if (!session) return { tone: 'quiet', text: 'No session for this arm. Create one with `arena session create`.' };
   if (session.status === 'error') return { tone: 'alarm', text: session.errorMessage || 'The session failed.' };
-  if (model.state(now) === 'running') return runningSentence(model);
+  if (model.state(now) === 'paused') return { tone: 'warn', text: 'Paused: the arm holds until you press Resume.' };
+  if (model.state(now) === 'running') return runningSentence(model, now);
   if (session.status === 'initializing') return { tone: 'quiet', text: 'The policy is being loaded.' };
   if (session.status === 'timeout') return { tone: 'warn', text: session.errorMessage || 'The session had no input for too long. The arm holds.' };
   if (session.status === 'running') return { tone: 'quiet', text: 'Stopped.' };
@@ -93,9 +98,11 @@ function sessionSentence(model: Model, now: number): Sentence {
   return { tone: 'quiet', text: 'Ready. The arm holds still until you press Start.' };
 }
 
-function runningSentence(model: Model): Sentence {
+function runningSentence(model: Model, now: number): Sentence {
   const cycle = model.live?.value;
+  if (model.freshControl(now)?.warning) return { tone: 'alarm', text: `Running ${cycle?.sessionId ?? ''}, and nothing guards the arm.` };
   if (cycle?.outcome === 'held') return { tone: 'warn', text: `Running, but the arm holds: ${cycle.reason || 'no action to play'}` };
+  if (cycle?.reaction) return { tone: 'warn', text: `Running, but the guard has to ${formatName(cycle.reaction)}: ${cycle.reason}` };
   return { tone: 'good', text: `Running ${cycle?.sessionId ?? ''}: the policy drives the arm through the guard.` };
 }
 
