@@ -23,6 +23,7 @@ TEXTURE_CELLS = (3, 4)
 _WORKING_HEIGHT = 96
 SMALLEST = 16
 JOINTS = "joints"
+_GREY = np.full(3, 1 / 3, dtype=np.float32)
 Vector = NDArray[np.float32]
 
 
@@ -77,23 +78,33 @@ def _working(pixels: Pixels) -> Vector:
     return pixels[::step, ::step].astype(np.float32) / np.float32(255)
 
 
-def _cells(values: Vector, cells: tuple[int, int]) -> Vector:
-    """H×W×C → cells × pixels of a cell × C; what does not divide is cut off at the end."""
-    rows, columns = cells
-    height, width, channels = values.shape[0] // rows, values.shape[1] // columns, values.shape[2]
-    whole = values[: rows * height, : columns * width]
-    parts = whole.reshape(rows, height, columns, width, channels).swapaxes(1, 2)
-    return parts.reshape(rows * columns, height * width, channels)
+def _whole(values: Vector, cells: tuple[int, int]) -> tuple[Vector, int, int]:
+    """Cut off at the end what does not divide; with the height and width of a cell."""
+    height, width = values.shape[0] // cells[0], values.shape[1] // cells[1]
+    return values[: cells[0] * height, : cells[1] * width], height, width
+
+
+def _means(values: Vector, cells: tuple[int, int]) -> Vector:
+    """H×W×C → the mean of each cell, row by row, channel by channel."""
+    whole, height, width = _whole(values, cells)
+    channels = whole.shape[2]
+    # Rows first, over contiguous memory.
+    tall = whole.reshape(cells[0], height, -1).sum(axis=1)
+    wide: Vector = tall.reshape(*cells, width, channels).sum(axis=2)
+    return wide.ravel() / np.float32(height * width)
 
 
 def _colour(pixels: Vector) -> Vector:
-    return _cells(pixels, COLOUR_CELLS).mean(axis=1).ravel()
+    return _means(pixels, COLOUR_CELLS)
 
 
 def _texture(pixels: Vector) -> Vector:
     """Per cell, how much neighbouring pixels differ: on average, and in its calmest quarter, which noise stirs."""
-    grey = pixels.mean(axis=2)
-    change = np.abs(np.diff(grey, axis=0))[:, :-1] + np.abs(np.diff(grey, axis=1))[:-1]
-    cells = _cells(change[:, :, np.newaxis], TEXTURE_CELLS)[:, :, 0]
-    calm = np.partition(cells, cells.shape[1] // 4, axis=1)[:, cells.shape[1] // 4]
-    return np.concatenate([cells.mean(axis=1), calm]).astype(np.float32)
+    grey = pixels @ _GREY
+    change = np.abs(grey[1:, :-1] - grey[:-1, :-1]) + np.abs(grey[:-1, 1:] - grey[:-1, :-1])
+    whole, height, width = _whole(change, TEXTURE_CELLS)
+    rows, columns = TEXTURE_CELLS
+    parts = whole.reshape(rows, height, columns, width).swapaxes(1, 2).reshape(rows * columns, -1)
+    quarter = parts.shape[1] // 4
+    calm = np.partition(parts, quarter, axis=1)[:, quarter]
+    return np.concatenate([parts.mean(axis=1), calm])
