@@ -12,6 +12,7 @@ from lerobot_arena.core.errors import ArenaError, InvalidInput, Unavailable
 from lerobot_arena.core.observation import FloatArray, JointSample
 from lerobot_arena.core.robot import RobotSpec
 from lerobot_arena.core.units import RADIANS
+from lerobot_arena.embodiment.lerobot_bus import LATE_S, QUIET_S, buses_of, forget_late_answers
 from lerobot_arena.embodiment.lerobot_cameras import CameraThread
 from lerobot_arena.embodiment.lerobot_config import keep_torque, load_config, take_cameras
 from lerobot_arena.embodiment.lerobot_hardware import MotorHealth
@@ -58,7 +59,8 @@ class LerobotEmbodiment:
         self._health: MotorHealth | None = None
         self._protective = ""
         self._protective_until_ns = 0
-        self._buses: list[Any] = []
+        self._all_buses: list[Any] = []
+        self._limp_buses: list[Any] = []
         self._asks_limp = self._is_limp = False
         self._limp_words = ""
         self._limp_answered = threading.Event()
@@ -79,7 +81,7 @@ class LerobotEmbodiment:
         device = _make_device(config)
         self._joints = map_joints(self.robot, device, self._params.robot_unit)
         check_stored_calibration(self.robot, device, self._joints)
-        self._buses = buses_with_torque(device) if self._params.torque_off_on_estop else []
+        self._limp_buses = buses_with_torque(device) if self._params.torque_off_on_estop else []
         _check_motors(device)
         self._warn_of_torque(outlet)
         if self._ending.is_set():
@@ -89,6 +91,7 @@ class LerobotEmbodiment:
         self._health = MotorHealth(
             device, self._joints, self.robot.joint_names, rate_hz=rate_hz, clock=self._clock
         )
+        self._all_buses = buses_of(device)
         self._device = device
         self._start_threads(outlet)
 
@@ -106,13 +109,13 @@ class LerobotEmbodiment:
         with self._wake:
             self._is_stopped = True
             self._target = None
-            if self._buses and self._device is not None:
+            if self._limp_buses and self._device is not None:
                 self._limp_answered.clear()
                 self._asks_limp = True
                 self._wake.notify()
         if self._device is None:
             return "The robot is not connected; commands are ignored."
-        if self._buses:
+        if self._limp_buses:
             return self._limp_answer()
         age_s = self._age_s()
         if silence := self._silence(age_s):
@@ -216,8 +219,10 @@ class LerobotEmbodiment:
                     self._writes += 1
                 if self._clock.steady_ns() >= due_ns:
                     due_ns = max(due_ns + period_ns, self._clock.steady_ns())
+                    begun_ns = self._clock.steady_ns()
                     outlet.joints(self._read())
-                    self._look_at_health(outlet)
+                    if seconds_between(begun_ns, self._clock.steady_ns()) < LATE_S:
+                        self._look_at_health(outlet)
                 self._trouble = ""
             except Exception as error:  # bus errors have no common type; the bus may come back
                 self._report(error, outlet)
@@ -242,6 +247,8 @@ class LerobotEmbodiment:
         reading = health.read_one()
         if reading is not None:
             outlet.hardware(reading)
+        if health.is_owed:
+            self._ending.wait(QUIET_S)
         self._protect(health.stopped_because, now_ns, outlet)
 
     def _protect(self, why: str, now_ns: int, outlet: Outlet) -> None:
@@ -257,7 +264,7 @@ class LerobotEmbodiment:
     def _go_limp(self) -> None:
         """Cut the torque; asked again with every turn until all motors say that it is off."""
         self._is_limp = True
-        off, count = switch_torque(self._buses, is_on=False)
+        off, count = switch_torque(self._limp_buses, is_on=False)
         self._limp_words = f"Torque is off on {off} of {count} motors, as they say themselves."
         if off == count:
             self._asks_limp = False
@@ -272,12 +279,13 @@ class LerobotEmbodiment:
             return
         here = self._need_joints().positions(self._device.get_observation())
         self._device.send_action(self._need_joints().action(here))
-        on, count = switch_torque(self._buses, is_on=True)
+        on, count = switch_torque(self._limp_buses, is_on=True)
         if on < count:
             raise Unavailable(f"Only {on} of {count} motors took their torque back.")
         self._is_limp = False
 
     def _read(self) -> JointReading:
+        forget_late_answers(self._all_buses)
         stamp_ns = self._clock.wall_ns()
         positions = self._need_joints().positions(self._device.get_observation())
         self._answered_ns = self._clock.steady_ns()

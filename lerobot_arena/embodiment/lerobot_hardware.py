@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lerobot_arena.core.clock import NS, Clock
+from lerobot_arena.core.clock import NS, Clock, seconds_between
 from lerobot_arena.core.hardware import HardwareReading
+from lerobot_arena.embodiment.lerobot_bus import LATE_S, buses_of, forget_late_answers
 from lerobot_arena.embodiment.lerobot_joints import JointMap, parts_of
 
 TEMPERATURE, VOLTAGE, CURRENT, ERRORS = "temperature_c", "voltage_v", "current_a", "errors"
@@ -78,12 +79,14 @@ def _found(device: Any, channel: str) -> Iterator[Source]:
 class MotorHealth:
     """For the thread that owns the bus: `read_one` is one bus transaction, and a whole round takes a period.
 
-    A register that does not answer is left alone for a while, so that its time-outs do not cost the joints.
+    A register that does not answer is left alone for a while, so that its time-outs do not cost the joints. A motor
+    counts as stopped by itself when it says so twice running.
     """
 
     def __init__(
         self, device: Any, joints: JointMap, names: tuple[str, ...], *, rate_hz: float, clock: Clock
     ) -> None:
+        self._buses = buses_of(device)
         self._motors = [key.removesuffix(".pos") for key in joints.keys]
         self._names = names
         self._clock = clock
@@ -100,6 +103,8 @@ class MotorHealth:
         # Which motors cut their torque themselves, as they said last; empty when none did.
         self.stopped_because = ""
         self.trouble = ""
+        # The latest question got no answer, which may still come: the bus needs QUIET_S.
+        self.is_owed = False
         self.reads = self.errors = 0
 
     def is_due(self, now_ns: int, *, is_hurried: bool) -> bool:
@@ -111,6 +116,7 @@ class MotorHealth:
         """The next register; at the end of a round, the reading of all that answered."""
         now_ns = self._clock.steady_ns()
         self._due_ns = max(self._due_ns + self._period_ns, now_ns)
+        self.is_owed = False
         index, self._turn = self._turn, (self._turn + 1) % len(self._sources)
         if now_ns >= self._rests_until_ns[index]:
             self._ask(index, *self._sources[index])
@@ -122,7 +128,10 @@ class MotorHealth:
 
     def _ask(self, index: int, channel: str, source: Source) -> None:
         try:
-            values = source.read()
+            values = self._read(source)
+            if channel == ERRORS and any(values.values()):
+                again = self._read(source)
+                values = {motor: value if again[motor] == value else 0.0 for motor, value in values.items()}
         except Exception as error:  # as with joints: bus errors have no common type
             self._failed(index, f"{source.register} cannot be read ({type(error).__name__}).")
             return
@@ -135,8 +144,17 @@ class MotorHealth:
         else:
             self._round.setdefault(channel, {}).update(values)
 
+    def _read(self, source: Source) -> dict[str, float]:
+        forget_late_answers(self._buses)
+        begun_ns = self._clock.steady_ns()
+        values = source.read()
+        if seconds_between(begun_ns, self._clock.steady_ns()) > LATE_S:
+            raise TimeoutError(f"The answer about {source.register} may be an older one's.")
+        return values
+
     def _failed(self, index: int, trouble: str) -> None:
         self.errors += 1
+        self.is_owed = True
         self.trouble = trouble
         self._failures[index] += 1
         if self._failures[index] >= _FAILURES_IN_ROW:

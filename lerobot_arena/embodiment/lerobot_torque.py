@@ -4,6 +4,7 @@
 from typing import Any
 
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.embodiment.lerobot_bus import forget_late_answers
 from lerobot_arena.embodiment.lerobot_joints import parts_of
 
 _REGISTER = "Torque_Enable"
@@ -27,6 +28,7 @@ def buses_with_torque(device: Any) -> list[Any]:
 
 def switch_torque(buses: list[Any], *, is_on: bool) -> tuple[int, int]:
     """Tell all motors at once, then ask each: (how many did, of how many). Raises what LeRobot raises."""
+    forget_late_answers(buses)
     for bus in buses:
         bus.sync_write(_REGISTER, int(is_on), normalize=False)
     states = [state for bus in buses for state in bus.sync_read(_REGISTER, normalize=False).values()]

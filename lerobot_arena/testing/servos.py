@@ -86,7 +86,8 @@ class Write:
 class ServoBus:
     """Serves a pseudo terminal on a thread. `port` is what a LeRobot robot opens; `journal` holds every write.
 
-    No answer comes while it `is_silent`, and never about the registers that are `untold`.
+    No answer comes while it `is_silent`, and never about the registers that are `untold`. The next one comes
+    `late_s` later.
     """
 
     def __init__(self) -> None:
@@ -94,6 +95,7 @@ class ServoBus:
         self.journal: list[Write] = []
         self.is_silent = False
         self.untold: set[int] = set()
+        self.late_s = 0.0
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         self.port = os.ttyname(self._slave)
@@ -140,6 +142,9 @@ class ServoBus:
             while (end := _packet_end(buffer)) is not None:
                 packet, buffer = buffer[:end], buffer[end:]
                 reply = b"".join(self._answer(packet))
+                if reply and self.late_s:
+                    late_s, self.late_s = self.late_s, 0.0
+                    self._ending.wait(late_s)
                 if reply and not self.is_silent:
                     os.write(self._master, reply)
 

@@ -215,3 +215,20 @@ def test_torque_that_cannot_be_cut_is_refused_before_anything_is_touched(
     )
     with pytest.raises(InvalidInput, match="cannot be cut from here"):
         LerobotEmbodiment(load_robot("so101"), params).connect(catch.outlet())
+
+
+def test_answers_that_come_too_late_are_never_taken_for_other_registers(
+    arm: LerobotEmbodiment, catch: Catch, servos: ServoBus
+) -> None:
+    """LeRobot asks again after its time-out, and the answer to the first question is taken for that of the second."""
+    next_reading(catch)
+    place = catch.readings[-1].sample.values.tolist()
+    for turn in range(6):
+        servos.late_s = 0.31 + 0.01 * turn  # the patient bus waits 0.3 s
+        time.sleep(0.6)
+    reading = next_reading(catch)
+    for each in [*catch.hardware, reading]:
+        assert each.temperature_c in {(), (31.0, 32.0, 33.0, 34.0, 35.0, 36.0)}
+        assert not each.voltage_v or each.voltage_v == pytest.approx([12.1] * 6)
+    assert not any("stopped by itself" in text for text in catch.warnings)
+    assert all(np.abs(each.sample.values - place).max() < 0.01 for each in catch.readings)

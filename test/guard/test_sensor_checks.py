@@ -275,6 +275,8 @@ def test_parameters_that_contradict_each_other_or_the_arm_are_refused(
 def test_what_lasts_and_leaves_the_guard_blind_is_latched() -> None:
     latching = {name for name in MINE if CHECKS.load(name).escalates_to_emergency}
     assert latching == {"joint_age", "heartbeat", *HARDWARE}
+    may_slow = {name for name in MINE if CHECKS.load(name).may_slow}
+    assert may_slow == {"chunk_overlap", "ood", "camera_health", *HARDWARE}
     reactions = {name: CHECKS.load(name).reaction for name in MINE}
     assert reactions.pop("heartbeat") == EMERGENCY_STOP, "H3, H4, H5: only a person goes on after these"
     assert {name for name, each in reactions.items() if each == STOP} == {
@@ -380,6 +382,22 @@ def test_h2_b4_an_arm_that_is_blocked_is_a_fault_after_the_window_and_holds_wher
     finding = run.cycle()
     assert finding.decision is Decision.FAULT and finding.hold_at_measured and "pan" in finding.reason
     assert run.check.reaction == STOP, "holding alone would go on to push again"
+
+
+def test_h2_the_lag_that_is_allowed_grows_with_the_speed_in_either_direction() -> None:
+    """0.5 rad behind at 3 rad/s is lag; at rest it is an obstacle."""
+    for sign in (1.0, -1.0):
+        behind = {"previous_command": (0.1 + sign * 0.5, 0.2, 0.3)}
+        moving = Run("following_error")
+        assert moving.until_objection(2.0, **behind, previous_velocity=(sign * 3.0, 0.0, 0.0)) == inf
+        assert Run("following_error").until_objection(2.0, **behind) < 1.0
+
+
+def test_b4_a_command_in_either_direction_shows_a_frozen_sensor() -> None:
+    for sign in (1.0, -1.0):
+        run = Run("frozen_sensor")
+        run.cycles(0.1)
+        assert run.until_objection(2.0, previous_command=(0.1 + sign * 0.5, 0.2, 0.3)) < 1.2
 
 
 def test_h2_an_error_that_grows_or_swings_is_not_being_worked_off() -> None:
