@@ -13,7 +13,7 @@ from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.guard.chain import make_check
 from lerobot_arena.guard.checks.protocol import PASSED, TABLE, Body, Check, CheckInput, Pose
-from lerobot_arena.guard.checks.share_of_step import Violations, longest_share, shortened
+from lerobot_arena.guard.checks.share_of_step import Violations, longest_share, overall, shortened
 from lerobot_arena.guard.limiter import Vector, scale_step
 from lerobot_arena.testing.check_examples import good_cycle, so101_body
 
@@ -65,8 +65,8 @@ def wall_at(limit: float) -> Any:
 def test_a_step_ends_before_the_wall_and_from_behind_it_never_further(
     start: float, end: float, limit: float
 ) -> None:
-    share, broken = longest_share((start, 0.0), (end, 1e-3), wall_at(limit))
-    assert bool(broken) == (share < 1.0)
+    share, beyond = longest_share((start, 0.0), (end, 1e-3), wall_at(limit))
+    assert share == 1.0 or wall_at(limit)(beyond)
     reached = start + share * (end - start)
     assert reached <= max(limit, start) + 1e-12
     if end <= max(limit, start):
@@ -91,6 +91,16 @@ def test_nothing_else_may_break_while_one_thing_is_broken() -> None:
     assert longest_share((0.3, -0.1), (0.2, -0.05), two)[0] == 1.0, "a shrinks"
     assert longest_share((0.3, -0.1), (0.2, 0.1), two)[0] == pytest.approx(0.5, abs=0.01), "b would begin"
     assert longest_share((0.3, 0.1), (0.2, 0.2), two)[0] == 0.0, "b would grow"
+
+
+def test_of_many_overlaps_the_deepest_and_the_sum_count() -> None:
+    def parts(joints: Vector) -> Violations:
+        return overall({name: value for name, value in zip("abc", joints) if value > 0.0})
+
+    assert longest_share((0.3, 0.1, 0.2), (0.2, 0.15, 0.2), parts)[0] == 1.0, "less in all"
+    assert longest_share((0.3, 0.1, 0.2), (0.2, 0.35, 0.0), parts)[0] < 1.0, "one becomes the deepest"
+    assert longest_share((0.3, 0.1, 0.2), (0.3, 0.2, 0.2), parts)[0] == 0.0, "more in all"
+    assert overall({}) == {}
 
 
 def test_an_absurd_step_costs_a_bounded_number_of_looks() -> None:
@@ -246,6 +256,23 @@ def test_the_arm_stops_before_it_touches_itself() -> None:
     gaps = [gap for (part, _), gap in GEOMETRY.near(finding.action).items() if part != TABLE]
     assert 0.002 - 1e-9 <= min(gaps) <= 0.005
     assert check.examine(moved(finding.action, elbow_flex=-0.02, wrist_flex=-0.02)) == PASSED
+
+
+@pytest.mark.parametrize("wrist", [0.5, 0.8])
+def test_an_arm_folded_for_a_rest_comes_out_of_it(wrist: float) -> None:
+    """Folded as far as its joints go, the hulls of forearm and shoulder overlap by a centimetre."""
+    assert GEOMETRY is not None
+    checks = [make(name) for name in ("self_collision", "table_clearance")]
+    joints: Vector = (0.0, -1.745, 1.69, wrist, 0.0, 0.0)
+    assert min(GEOMETRY.near(joints).values()) < -0.01
+    for _ in range(70):
+        cycle = replace(GOOD, previous_command=joints)
+        way = max(abs(b - a) for a, b in zip(joints, HERE))
+        cycle = cycle.with_action(scale_step(joints, HERE, min(1.0, 0.02 / way)) if way else HERE)
+        for check in checks:
+            assert check.examine(cycle) == PASSED
+        joints = cycle.action
+    assert joints == pytest.approx(HERE)
 
 
 def test_the_table_is_no_part_of_the_arm_and_the_arm_none_of_the_table() -> None:

@@ -70,16 +70,22 @@ def whole_chain(*, is_turned_round: bool = False) -> Chain:
     return Chain([*core_seats(BODY, {}), *seats], budget_ms=1e6)
 
 
-def lowest(joints: Vector) -> dict[str, float]:
-    """What of the geometry is broken, by how much."""
-    broken = {}
+def broken(joints: Vector) -> dict[str, float]:
+    """What of the geometry is broken there, by how much; of overlaps the deepest and the sum."""
+    assert GEOMETRY is not None
+    found = {}
     position = GEOMETRY.pose(joints).position_m
     for axis, value, low, high in zip("xyz", position, *WORKSPACE):
-        broken[axis] = max(low - value, value - high, 0.0)
-    for (one, other), gap in GEOMETRY.near(joints).items():
-        broken[f"{one} {other}"] = max((0.0 if one == TABLE else 0.002) - gap, 0.0)
-    broken["sphere"] = max(0.06 - dist(position, (0.25, 0.1, 0.1)), 0.0)
-    return broken
+        found[axis] = max(low - value, value - high, 0.0)
+    found["sphere"] = max(0.06 - dist(position, (0.25, 0.1, 0.1)), 0.0)
+    for what, margin_m in (("table", 0.0), ("itself", 0.002)):
+        depths = [
+            margin_m - gap
+            for (first, _), gap in GEOMETRY.near(joints).items()
+            if gap < margin_m and (first == TABLE) == (what == "table")
+        ]
+        found[f"{what}, deepest"], found[f"{what}, in all"] = max(depths, default=0.0), sum(depths)
+    return found
 
 
 def wishes(style: str, random: np.random.Generator, start: Vector) -> Iterator[Any]:
@@ -152,9 +158,9 @@ def check_step(before: Arm, wanted: Vector, result: ChainResult) -> None:
         assert min(low, start) <= end <= max(high, start)
         assert abs(end - start) <= LIMITS.max_velocity[joint] * DT * (1 + NEAR)
         assert min(start, wanted[joint]) - NEAR <= end <= max(start, wanted[joint]) + NEAR
-    was, is_now = lowest(before.command), lowest(action)
-    for what, amount in is_now.items():
-        assert amount <= was.get(what, 0.0) + NEAR, f"{what} is broken, or more than before"
+    was = broken(before.command)
+    for what, amount in broken(action).items():
+        assert amount <= was[what] + NEAR, f"{what} is broken, or more than before"
     moved_m = dist(GEOMETRY.pose(before.command).position_m, GEOMETRY.pose(action).position_m)
     assert moved_m <= 1.0 * DT * (1 + NEAR)
 

@@ -40,5 +40,5 @@ class KeepOutSphere(PathCheck):
         depth = self.params.radius_m - dist(self.geometry.pose(joints_rad).position_m, self.params.centre_m)
         return {"sphere": depth} if depth > 0.0 else NOTHING
 
-    def reason(self, broken: Violations) -> str:
+    def reason(self, joints_rad: Vector) -> str:
         return f"The end effector would enter the sphere about {list(self.params.centre_m)}."

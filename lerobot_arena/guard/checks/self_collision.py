@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lerobot_arena.core.params import HIGHER, bound
 from lerobot_arena.guard.checks.protocol import TABLE, WIDEST_MARGIN_M, Phase
-from lerobot_arena.guard.checks.share_of_step import PathCheck, Violations
+from lerobot_arena.guard.checks.share_of_step import PathCheck, Violations, overall
 from lerobot_arena.guard.limiter import Vector
 
 
@@ -30,6 +30,9 @@ class SelfCollision(PathCheck):
     params: SelfCollisionParams
 
     def violations(self, joints_rad: Vector) -> Violations:
+        return overall(self._depths(joints_rad))
+
+    def _depths(self, joints_rad: Vector) -> dict[str, float]:
         margin_m = self.params.margin_m
         near = self.geometry.near(joints_rad)
         return {
@@ -38,5 +41,5 @@ class SelfCollision(PathCheck):
             if not gap >= margin_m and first != TABLE
         }
 
-    def reason(self, broken: Violations) -> str:
-        return f"The arm would touch itself: {', '.join(broken)}."
+    def reason(self, joints_rad: Vector) -> str:
+        return f"The arm would touch itself: {', '.join(self._depths(joints_rad))}."

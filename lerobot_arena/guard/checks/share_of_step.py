@@ -25,13 +25,21 @@ _MOST_POINTS = 32
 _HALVINGS = 6
 
 
+def overall(depths: Mapping[str, float]) -> Violations:
+    """Of many parts that overlap, the deepest and the sum: what an arm that is folded too far has to lessen.
+
+    Each on its own would be too much to ask: on the way out one pair may come a little nearer while the others part.
+    """
+    return {"deepest": max(depths.values()), "sum": sum(depths.values())} if depths else NOTHING
+
+
 def _is_worse(there: Violations, allowed: Violations) -> bool:
     # Written so that NaN, which compares false with everything, is worse.
     return any(not amount <= allowed.get(what, 0.0) for what, amount in there.items())
 
 
-def longest_share(start: Vector, end: Vector, rule: Rule) -> tuple[float, Violations]:
-    """The share of the way from `start` to `end`, 0 to 1, up to which `rule` is kept, and what breaks it beyond.
+def longest_share(start: Vector, end: Vector, rule: Rule) -> tuple[float, Vector]:
+    """The share of the way from `start` to `end`, 0 to 1, up to which `rule` is kept, and where it is broken beyond.
 
     What is broken at the start already may stay so, but nowhere by more: the way back inside is always free.
     """
@@ -44,21 +52,19 @@ def longest_share(start: Vector, end: Vector, rule: Rule) -> tuple[float, Violat
             allowed = rule(start) if allowed is None else allowed
             if _is_worse(there, allowed):
                 return _bisect(start, end, rule, allowed=allowed, good=(index - 1) / count, bad=index / count)
-    return 1.0, NOTHING
+    return 1.0, end
 
 
 def _bisect(
     start: Vector, end: Vector, rule: Rule, *, allowed: Violations, good: float, bad: float
-) -> tuple[float, Violations]:
-    broken = NOTHING
+) -> tuple[float, Vector]:
     for _ in range(_HALVINGS):
         middle = (good + bad) / 2
-        there = rule(scale_step(start, end, middle))
-        if _is_worse(there, allowed):
-            bad, broken = middle, there
+        if _is_worse(rule(scale_step(start, end, middle)), allowed):
+            bad = middle
         else:
             good = middle
-    return good, broken or rule(scale_step(start, end, bad))
+    return good, scale_step(start, end, bad)
 
 
 def shortened(start: Vector, end: Vector, share: float, rule: Rule, moves: tuple[bool, ...]) -> Vector:
@@ -86,15 +92,15 @@ class PathCheck(Check):
         """What of the rule is broken there, and by how much."""
 
     @abstractmethod
-    def reason(self, broken: Violations) -> str:
-        """What the whole step would have broken, for a person."""
+    def reason(self, joints_rad: Vector) -> str:
+        """What a step that goes on to there breaks, for a person."""
 
     def examine(self, given: CheckInput) -> Finding:
         start, end = given.previous_command, given.action
-        share, broken = longest_share(start, end, self.violations)
+        share, beyond = longest_share(start, end, self.violations)
         if share == 1.0:
             return PASSED
         action = shortened(start, end, share, self.violations, self.geometry.moves_tool)
         return Finding(
-            Decision.CLAMP, f"{self.reason(broken)} The step was shortened to {share:.0%}.", action
+            Decision.CLAMP, f"{self.reason(beyond)} The step was shortened to {share:.0%}.", action
         )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lerobot_arena.core.params import HIGHER, bound
 from lerobot_arena.guard.checks.protocol import TABLE, WIDEST_MARGIN_M, Phase
-from lerobot_arena.guard.checks.share_of_step import PathCheck, Violations
+from lerobot_arena.guard.checks.share_of_step import PathCheck, Violations, overall
 from lerobot_arena.guard.limiter import Vector
 
 
@@ -35,6 +35,9 @@ class TableClearance(PathCheck):
     params: TableClearanceParams
 
     def violations(self, joints_rad: Vector) -> Violations:
+        return overall(self._depths(joints_rad))
+
+    def _depths(self, joints_rad: Vector) -> dict[str, float]:
         margin_m = self.params.margin_m
         near = self.geometry.near(joints_rad)
         return {
@@ -43,5 +46,5 @@ class TableClearance(PathCheck):
             if first == TABLE and not gap >= margin_m
         }
 
-    def reason(self, broken: Violations) -> str:
-        return f"Too near to the table: {', '.join(broken)}."
+    def reason(self, joints_rad: Vector) -> str:
+        return f"Too near to the table: {', '.join(self._depths(joints_rad))}."

@@ -43,5 +43,5 @@ class Tilt(PathCheck):
         excess = acos(min(max(cosine, -1.0), 1.0)) - self.params.max_tilt_rad
         return {"tilt": excess} if excess > 0.0 else NOTHING
 
-    def reason(self, broken: Violations) -> str:
+    def reason(self, joints_rad: Vector) -> str:
         return f"The tool would tilt by more than {degrees(self.params.max_tilt_rad):.0f}°."

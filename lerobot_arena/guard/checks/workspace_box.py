@@ -59,5 +59,5 @@ class WorkspaceBox(PathCheck):
     def violations(self, joints_rad: Vector) -> Violations:
         return outside(self.geometry.pose(joints_rad).position_m, self.params.lower_m, self.params.upper_m)
 
-    def reason(self, broken: Violations) -> str:
-        return f"The end effector would leave its workspace in {', '.join(broken)}."
+    def reason(self, joints_rad: Vector) -> str:
+        return f"The end effector would leave its workspace in {', '.join(self.violations(joints_rad))}."
