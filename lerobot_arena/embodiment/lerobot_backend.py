@@ -297,7 +297,7 @@ class LerobotEmbodiment:
     def _report(self, error: Exception, outlet: Outlet) -> None:
         self._errors += 1
         trouble = f"The bus does not answer ({type(error).__name__}: {error}); check cable and power."
-        if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+        if not isinstance(error, ConnectionError):
             trouble += " If its plug was out, start the embodiment again."
         if not self._trouble:
             outlet.warn(trouble)

@@ -103,10 +103,15 @@ class ServoBus:
         self._thread = threading.Thread(target=self._serve, name="servos", daemon=True)
         self._thread.start()
 
+    def unplug(self) -> None:
+        """The other end of the cable is gone: from now on the port fails."""
+        if not self._ending.is_set():
+            self._ending.set()
+            self._thread.join(timeout=2.0)
+            os.close(self._master)
+
     def close(self) -> None:
-        self._ending.set()
-        self._thread.join(timeout=2.0)
-        os.close(self._master)
+        self.unplug()
         os.close(self._slave)
 
     def goals(self) -> list[int]:

@@ -156,6 +156,19 @@ def test_h5_a_lost_bus_is_told_at_once_and_no_health_pretends_otherwise(
     assert len(catch.hardware) == count
 
 
+def test_h5_a_port_that_is_gone_is_told_with_what_to_do(
+    arm: LerobotEmbodiment, catch: Catch, servos: ServoBus
+) -> None:
+    servos.unplug()
+    wait_until("the loss", lambda: not arm.condition().is_connected)
+    wait_until("the reason", lambda: "start the embodiment again" in arm.condition().message)
+    assert "Cut the power if the arm moves" in arm.emergency_stop()
+    arm.command(TARGET, 0.02)
+    begun = time.monotonic()
+    arm.close()
+    assert time.monotonic() - begun < 3.0
+
+
 def test_f10_by_default_an_emergency_stop_keeps_the_torque(arm: LerobotEmbodiment, servos: ServoBus) -> None:
     cuts = servos.torque_cuts()
     assert "with torque on" in arm.emergency_stop()
@@ -223,8 +236,8 @@ def test_answers_that_come_too_late_are_never_taken_for_other_registers(
     """LeRobot asks again after its time-out, and the answer to the first question is taken for that of the second."""
     next_reading(catch)
     place = catch.readings[-1].sample.values.tolist()
-    for turn in range(6):
-        servos.late_s = 0.31 + 0.01 * turn  # the patient bus waits 0.3 s
+    for turn in range(4):
+        servos.late_s = 0.31 + 0.015 * turn  # the patient bus waits 0.3 s
         time.sleep(0.6)
     reading = next_reading(catch)
     for each in [*catch.hardware, reading]:
