@@ -46,10 +46,11 @@ ifeq ($(PYTEST_ARGS),)
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest test/e2e
 endif
 
-check: setup-test ## Lint, format and types
+check: setup-test ## Lint, format, types, and that no check of the guard can be missing unnoticed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python scripts/mutate_checks.py
 
 bench: setup-test ## Every measurement of the README beside its floor or rival; takes minutes
 	@for script in $$(grep -l __main__ bench/*.py); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done

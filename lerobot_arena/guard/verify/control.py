@@ -2,13 +2,22 @@
 """Faults of the verbs (F1 to F10)."""
 
 import threading
+from collections.abc import Callable
+from itertools import pairwise
 from math import nan
+from typing import ClassVar
 
 from lerobot_arena.core.session import EMERGENCY, PAUSED, RUNNING, STOPPED, EmbodimentStatus
+from lerobot_arena.guard.arm import GuardedArm
+from lerobot_arena.guard.chain import Chain
+from lerobot_arena.guard.checks.protocol import Body, Check, CheckInput, Finding, NoParams, Phase
+from lerobot_arena.guard.seat import core_seat
+from lerobot_arena.guard.verify.asking import run_of
 from lerobot_arena.guard.verify.row import Claims, FaultRow
 from lerobot_arena.guard.verify.subject import Subject
 
 _RACES = 20
+_SHORTEST_RAMP_S = 0.1
 
 
 def start_in_emergency(subject: Subject, claims: Claims) -> None:
@@ -67,39 +76,75 @@ def estop_any_time(subject: Subject, claims: Claims) -> None:
 
 
 def estop_races(subject: Subject, claims: Claims) -> None:
-    late = 0
-    for _ in range(_RACES):
-        world = subject.running()
-        world.arm.stop()
-        barrier, returned = threading.Barrier(3), threading.Event()
-        sent: list[int] = []
-
-        def begin(world=world, barrier=barrier) -> None:  # type: ignore[no-untyped-def]
-            barrier.wait()
-            world.arm.start()
-
-        def tick(world=world, barrier=barrier, returned=returned, sent=sent) -> None:  # type: ignore[no-untyped-def]
-            barrier.wait()
-            while not returned.is_set():
-                world.step()
-            sent.append(len(world.commands))
-            world.step(5)
-
-        threads = [threading.Thread(target=work) for work in (begin, tick)]
-        for thread in threads:
-            thread.start()
-        barrier.wait()
-        world.arm.estop("verify")
-        after = len(world.commands)
-        returned.set()
-        for thread in threads:
-            thread.join(5.0)
-        late += (len(world.commands) != after) + (not world.arm.state().estop_latched)
+    late = sum(_lost_race(subject) for _ in range(_RACES))
     claims.that(
         late == 0,
         f"{_RACES} races with start and the control thread: the e-stop won all",
-        f"{late} races lost",
+        f"{late} of {_RACES} races with start and the control thread were lost",
     )
+    verb_in_a_cycle(subject, claims)
+
+
+def _lost_race(subject: Subject) -> bool:
+    """Whether a command left after an e-stop that raced with a start had returned."""
+    world = subject.running()
+    world.arm.stop()
+    barrier, returned = threading.Barrier(3), threading.Event()
+
+    def begin() -> None:
+        barrier.wait()
+        world.arm.start()
+
+    def tick() -> None:
+        barrier.wait()
+        while not returned.is_set():
+            world.step()
+        world.step(5)
+
+    threads = [threading.Thread(target=work) for work in (begin, tick)]
+    for thread in threads:
+        thread.start()
+    barrier.wait()
+    world.arm.estop("verify")
+    after = len(world.commands)
+    returned.set()
+    for thread in threads:
+        thread.join(5.0)
+    return len(world.commands) != after or not world.arm.state().estop_latched
+
+
+def verb_in_a_cycle(subject: Subject, claims: Claims) -> None:
+    """The verb comes while the control thread is asking its checks: the command of that very cycle must not leave."""
+    for verb in ("estop", "stop", "pause"):
+        world = subject.running()
+        parts = run_of(world).loop.parts
+
+        def press(arm: GuardedArm = world.arm, verb: str = verb) -> None:
+            arm.estop("verify") if verb == "estop" else getattr(arm, verb)()
+
+        seat = core_seat(_Pressing(press, parts.checks.body))
+        parts.checks.chain = Chain(
+            [*parts.checks.chain.seats, seat], enforcement=subject.params.enforcement_mode
+        )
+        sent = len(world.commands)
+        world.step(10)
+        claims.silent_since(world, sent, f"after {verb} in the middle of a cycle")
+
+
+class _Pressing(Check):
+    """A check that finds nothing, and presses a button meanwhile."""
+
+    name: ClassVar[str] = "verify_pressing"
+    layer: ClassVar[str] = "L1"
+    phase: ClassVar[Phase] = Phase.SHAPE
+
+    def __init__(self, press: Callable[[], None], body: Body) -> None:
+        super().__init__(NoParams(), body)
+        self._press = press
+
+    def examine(self, given: CheckInput) -> Finding:
+        self._press()
+        return Finding()
 
 
 def sink_raises(subject: Subject, claims: Claims) -> None:
@@ -115,6 +160,7 @@ def sink_raises(subject: Subject, claims: Claims) -> None:
 
 
 def resumed_elsewhere(subject: Subject, claims: Claims) -> None:
+    ramp_s, joint = subject.params.ramp_s, subject.robot.joints[0]
     world = subject.running()
     epoch, asked = world.arm.state().epoch, world.ports.requests[-1]
     world.arm.pause()
@@ -124,17 +170,25 @@ def resumed_elsewhere(subject: Subject, claims: Claims) -> None:
     world.step(subject.cycles(1.0))
     claims.that(world.state == PAUSED, "paused")
     claims.silent_since(world, sent, "while paused")
+    world.policy = subject.towards(-0.15)
     answer = world.arm.resume()
     claims.that(answer.success and world.arm.state().epoch > epoch, "resumed in a new epoch", answer.message)
     world.arm.on_chunk(world.make_chunk(asked))
-    world.step(6)
-    first = world.commands[sent:][:1]
-    jump = abs(first[0].positions[0] - elsewhere) if first else nan
-    ramp = subject.robot.joints[0].max_velocity_rad_s * world.arm.period_s * 0.5
+    world.step(subject.cycles(ramp_s) + 2)
+    path = [elsewhere, *(command.positions[0] for command in world.commands[sent:])]
+    steps = [abs(b - a) for a, b in pairwise(path)]
+    claims.that(bool(steps) and max(steps) > 0.0, "it moves again", "it does not move again")
+    full = joint.max_velocity_rad_s * world.arm.period_s
+    # The cycles in which the first chunk was awaited are part of the ramp.
+    shares = [
+        max(0.1, (number + 3) / (ramp_s * subject.params.control_rate_hz + 1e-9))
+        for number in range(len(steps))
+    ]
+    too_fast = [step for step, share in zip(steps, shares) if step > full * share + 1e-9]
     claims.that(
-        jump <= ramp,
-        f"first step {jump:.3g} rad from where the arm is",
-        f"it jumped by {jump:.3g} rad, or did not move",
+        ramp_s >= _SHORTEST_RAMP_S and not too_fast,
+        f"from where it is (first step {steps[0] if steps else 0.0:.3g} rad), slowly growing over {ramp_s:g} s",
+        f"ramp_s {ramp_s:g}: {len(too_fast)} steps too fast, the first {steps[0] if steps else 0.0:.3g} rad",
     )
 
 
@@ -193,7 +247,11 @@ def estop_creates_no_goal(subject: Subject, claims: Claims) -> None:
 ROWS = (
     FaultRow("F1", "a start in the emergency", "refused until the reset", start_in_emergency, ("latch",)),
     FaultRow(
-        "F2", "a reset at once, or while the cause persists", "refused with the causes", reset_too_early
+        "F2",
+        "a reset at once, or while the cause persists",
+        "refused with the causes",
+        reset_too_early,
+        ("reset_causes",),
     ),
     FaultRow("F3", "a reset", "disarmed; nothing moves by itself", reset_moves_nothing),
     FaultRow(
@@ -209,7 +267,7 @@ ROWS = (
         "resume after the arm was moved",
         "new epoch, from where it is, with slowly growing speed",
         resumed_elsewhere,
-        ("epoch",),
+        ("ramp", "reseed", "epoch"),
     ),
     FaultRow(
         "F8", "n_cycles 0 or -5, a budget of 0, NaN or hours", "refused; n cycles are n cycles", odd_numbers

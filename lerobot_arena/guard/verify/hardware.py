@@ -4,6 +4,8 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from lerobot_arena.core.reaction import SLOW_DOWN
 from lerobot_arena.core.session import EMERGENCY, RUNNING, STOPPED
 from lerobot_arena.core.verdict import Decision, Outcome
@@ -43,6 +45,7 @@ def too_hot(subject: Subject, claims: Claims) -> None:
             f"{name} at its warning level: slower",
             f"{name} at its warning level: {world.ports.cycles[-1].reaction or 'nothing'}",
         )
+        _slowly_when_warned(subject, claims, world, name)
         _reading(world, field, limit)
         record = until_held(world, 5)
         sent = len(world.commands)
@@ -57,6 +60,21 @@ def too_hot(subject: Subject, claims: Claims) -> None:
         claims.that(
             not answer.success and "limit is 70" in answer.message, f"reset refused: {answer.message}"
         )
+
+
+def _slowly_when_warned(subject: Subject, claims: Claims, world: GuardWorld, name: str) -> None:
+    """What slower means: the commands keep to that share of the joints' speeds."""
+    begin = len(world.commands)
+    world.policy = subject.towards(0.3)
+    world.step(subject.cycles(0.6))
+    path = np.array([command.positions for command in world.commands[begin:]])
+    speeds = np.abs(np.diff(path, axis=0)) * subject.params.control_rate_hz
+    most = max(speeds[:, 0]) / subject.robot.joints[0].max_velocity_rad_s
+    claims.that(
+        0.0 < most <= subject.params.slow_factor + 1e-6,
+        f"{name}: at {most:.0%} of full speed",
+        f"{name}: at {most:.0%} of full speed, slow_factor is {subject.params.slow_factor:g}",
+    )
 
 
 def does_not_follow(subject: Subject, claims: Claims) -> None:
@@ -148,7 +166,7 @@ ROWS = (
         "too hot, too much current, wrong voltage",
         "slower at the warning level, FAULT and latched at the limit; no reset while it lasts",
         too_hot,
-        ("temperature", "current", "voltage"),
+        ("temperature", "current", "voltage", "slow_down"),
     ),
     FaultRow(
         "H2",

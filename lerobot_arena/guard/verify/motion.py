@@ -89,7 +89,8 @@ def sudden_speed(subject: Subject, claims: Claims) -> None:
         world.step(subject.cycles(0.5))
         positions = np.array([subject.home, *(command.positions for command in world.commands)])
         speeds = np.abs(np.diff(positions, axis=0)) * subject.params.control_rate_hz
-        hardest = float(np.max(np.diff(speeds, axis=0), initial=0.0)) * subject.params.control_rate_hz
+        growth = np.diff(speeds, axis=0, prepend=np.zeros((1, len(subject.home))))
+        hardest = float(np.max(growth)) * subject.params.control_rate_hz
         claims.that(
             hardest <= joint.max_acceleration_rad_s2 * 1.001,
             f"{joint.name} speeds up at {hardest:.3g} rad/s²",
@@ -164,15 +165,21 @@ def repeated(subject: Subject, claims: Claims) -> None:
     never_played(subject, claims, lambda chunk: replace(chunk, sequence=1), "an old sequence number")
 
 
+def _to_and_fro(subject: Subject) -> Policy:
+    """Each chunk wants the arm at once on the other side of home."""
+    sides = iter(range(100_000))
+    return lambda measured: subject.towards(0.1 if next(sides) % 2 else 0.0)(measured)
+
+
 def jumping_chunks(subject: Subject, claims: Claims) -> None:
     sides = iter(range(100_000))
 
     def zigzag(measured: Sequence[float]) -> FloatArray:
-        goal = np.array(subject.home)
-        goal[0] += (0.25 if next(sides) % 2 else 0.0) * subject.spans[0]
-        return np.tile(goal, (30, 1))
+        way = np.zeros(len(subject.home))
+        way[0] = (0.15 if next(sides) % 2 else -0.15) * subject.spans[0]
+        return np.array(measured) + np.arange(30)[:, None] / 30 * way
 
-    node = Node("chunk_overlap", params={"max_share": 0.03, "in_row": 2}, fallback=SLOW_DOWN)
+    node = Node("chunk_overlap", params={"max_share": 0.02, "in_row": 2}, fallback=SLOW_DOWN)
     world = subject.running(zigzag, config=subject.guarded_only_by(node))
     world.step(subject.cycles(4.0))
     claims.kept_limits(world)
@@ -180,7 +187,7 @@ def jumping_chunks(subject: Subject, claims: Claims) -> None:
         any(cycle.reaction == SLOW_DOWN for cycle in world.ports.cycles),
         "chunks that contradict each other slow the arm down",
     )
-    late = subject.running()
+    late = subject.running(_to_and_fro(subject))
     late.latency_s = 0.3
     late.step(subject.cycles(2.0))
     claims.kept_limits(late)

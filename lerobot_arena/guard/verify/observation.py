@@ -262,7 +262,7 @@ ROWS = (
         "the arm is suddenly elsewhere",
         "FAULT, stopped; the next start begins at the measurement",
         teleported,
-        ("teleport",),
+        ("teleport", "reseed"),
     ),
     FaultRow(
         "B9", "too much force, or its sensor is lost", "FAULT, held", pushed_too_hard, ("force_torque",)

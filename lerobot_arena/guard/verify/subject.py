@@ -41,18 +41,13 @@ def model_of(robot: RobotSpec) -> ArmModel:
 def healthy_hardware(robot: RobotSpec, boundaries: Sequence[Boundary]) -> HardwareReading:
     """Readings that these boundaries do not object to."""
     values = {"temperature": 30.0, "current": 0.1, "voltage": 12.0}
-    for boundary in boundaries:
-        for node in boundary.nodes:
-            levels = {
-                key: float(value)
-                for key, value in node.params.items()
-                if key.startswith(("warn", "max", "min"))
-            }
-            if node.callback == "voltage" and levels:
-                low, high = levels.get("warn_below_v", 11.0), levels.get("warn_above_v", 12.8)
-                values["voltage"] = (low + high) / 2
-            elif node.callback in values and levels:
-                values[node.callback] = min(values[node.callback], 0.5 * min(levels.values()))
+    for node in (node for boundary in boundaries for node in boundary.nodes if node.callback in values):
+        if node.callback == "voltage":
+            low, high = node.params.get("warn_below_v", 11.0), node.params.get("warn_above_v", 12.8)
+            values["voltage"] = (low + high) / 2
+        for key, level in node.params.items():
+            if key.startswith(("warn_", "max_")) and key != "max_age_s" and node.callback != "voltage":
+                values[node.callback] = min(values[node.callback], 0.5 * level)
     count = len(robot.joints)
     return HardwareReading(
         0,
