@@ -100,6 +100,8 @@ class RobotModel:
         contacts = self._data.contact
         for (one, other), gap in zip(contacts.geom.tolist(), contacts.dist.tolist()):
             a, b = self._body_of[one], self._body_of[other]
+            if gap != gap:
+                raise ValueError("The arm's model has no solution: a gap is not a number.")
             pair = (a, b) if a < b else (b, a)
             if pair not in self._ignored and gap < gaps.get(pair, WIDEST_MARGIN_M):
                 gaps[pair] = gap
