@@ -2,7 +2,7 @@
 """Camera health, what all scorers have in common, and the way of scores into chunks."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,17 @@ from lerobot_arena.core.session import SessionWanted
 from lerobot_arena.core.units import RADIANS
 from lerobot_arena.inference.inspect import inspect_policy
 from lerobot_arena.inference.manifest import CameraInput, PolicyManifest
+from lerobot_arena.inference.policies.protocol import PolicyInput
 from lerobot_arena.inference.scores.dark import DARK, darkness
 from lerobot_arena.inference.scores.detector_file import FILE_NAME, write_detector
 from lerobot_arena.inference.scores.frozen import FROZEN_S
 from lerobot_arena.inference.scores.frozen import make as make_frozen
 from lerobot_arena.inference.scores.protocol import Scorer, Seen
+from lerobot_arena.inference.scores.scoring import Scoring
 from lerobot_arena.inference.scores.table import SCORERS
+from lerobot_arena.inference.worker_client import WorkerClient, WorkerOptions
 from lerobot_arena.testing.inference_rig import Rig, joints, session, wait_for
-from lerobot_arena.testing.policy_folders import JOINTS, SIZE, write_onnx
+from lerobot_arena.testing.policy_folders import JOINTS, SIZE, write_onnx, write_replay
 from lerobot_arena.testing.scenes import fitted, picture
 
 STILL = np.zeros(6)
@@ -85,6 +88,14 @@ def test_a_frame_that_is_asked_for_again_is_no_evidence(watch):
         assert watch(same, STILL + 9 * step, at_s=1.0) == 0.0
 
 
+def test_an_older_frame_is_no_evidence_either(watch):
+    same = picture(0.2, SIZE)
+    watch(same, STILL, at_s=5.0)
+    assert watch(same, STILL + 9, at_s=4.0) == 0.0
+    assert watch(same, STILL + 9, at_s=6.0) == 1.0
+    assert watch(same, STILL + 9, at_s=5.5) == 1.0
+
+
 @pytest.mark.parametrize("row", [0, 1, SIZE - 1])
 def test_one_level_of_one_pixel_is_another_picture(watch, row):
     same = picture(0.2, SIZE)
@@ -123,11 +134,17 @@ def _noisy(level: float, sigma: float) -> np.ndarray:
     return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
 
 
+def _with_hot_pixels() -> np.ndarray:
+    black = np.zeros((480, 640, 3), np.uint8)
+    black[np.random.default_rng(0).random((480, 640)) < 0.02] = 255
+    return black
+
+
 @pytest.mark.parametrize(
     "shows_nothing",
     [np.zeros((480, 640, 3), np.uint8), np.full((480, 640, 3), 128, np.uint8), np.full((9, 9, 3), 255, np.uint8),
-     np.zeros((1, 1, 3), np.uint8), _noisy(6, 3), _noisy(128, 3)],
-    ids=["black", "grey", "white", "one pixel", "covered, noisy", "fogged, noisy"],
+     np.zeros((1, 1, 3), np.uint8), _noisy(6, 3), _noisy(128, 3), _with_hot_pixels(), 255 - _with_hot_pixels()],
+    ids=["black", "grey", "white", "one pixel", "covered, noisy", "fogged, noisy", "hot pixels", "dead pixels"],
 )  # fmt: skip
 def test_a_picture_of_nothing_is_dark(shows_nothing):
     assert DARK < darkness(shows_nothing) <= 1.0
@@ -231,6 +248,23 @@ def test_a_detector_of_other_cameras_is_refused_with_the_difference(rig, tmp_pat
     assert "fitted for front 64×64 and 5 joints" in said and f"sees front {SIZE}×{SIZE} and 6 joints" in said
 
 
+def test_a_detector_whose_camera_cannot_be_shrunk_to_what_it_was_trained_on_is_refused(folder):
+    odd = manifest(folder, cameras=(CameraInput("front", "front", 50, 50, SIZE, SIZE),))
+    with pytest.raises(PolicyError, match="no whole blocks"):
+        Scoring(odd)
+
+
+def test_of_several_observations_the_newest_is_scored(rig, tmp_path):
+    cameras = {"front": {"height": SIZE, "width": SIZE}}
+    rig.want(session("a", write_replay(tmp_path / "two.json", cameras=cameras, n_obs_steps=2)))
+    rig.ready("a")
+    feed(rig, picture(0.5, SIZE), [0.0] * 6)
+    time.sleep(0.05)
+    feed(rig, np.zeros((SIZE, SIZE, 3), np.uint8), [0.0] * 6)
+    scores = {score.name: score.value for score in rig.answer(rig.request("a", reset=True)).scores}
+    assert scores["dark:front"] == 1.0
+
+
 def test_a_broken_detector_is_refused_before_a_session_exists(tmp_path):
     folder = write_onnx(tmp_path / "policy")
     (folder / FILE_NAME).write_bytes(b"\xff" * 40)
@@ -245,3 +279,27 @@ def test_a_policy_without_a_detector_has_no_ood_score_but_camera_health(rig, tmp
     chunk = rig.ask("a", [0.0] * 6)
     assert sorted(score.name for score in chunk.scores) == ["dark:front", "frozen:front"]
     assert not any("ood" in source for source in rig.status("a").metadata_sources)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[WorkerClient]:
+    """Answers with the state it is shown, half a second later."""
+    path = write_replay(tmp_path / "slow.json", faults={"delay_ms": 500})
+    manifest = inspect_policy(path, wanted=session("s", path), robot=None)
+    client = WorkerClient(manifest, WorkerOptions(nice=0, threads=1))
+    client.load(manifest)
+    yield client
+    client.kill()
+
+
+def test_scores_are_computed_while_the_policy_computes(client):
+    began = time.perf_counter()
+    answer = client.infer("s", [PolicyInput(np.full(6, 3.0))], meanwhile=lambda: time.sleep(0.45))
+    assert time.perf_counter() - began < 0.9, "one after the other they take 0.95 s"
+    assert (answer.chunk == 3.0).all()
+
+
+def test_scores_that_fail_do_not_mix_up_the_answers(client):
+    with pytest.raises(ZeroDivisionError):
+        client.infer("s", [PolicyInput(np.full(6, 1.0))], meanwhile=lambda: 1 / 0)
+    assert (client.infer("s", [PolicyInput(np.full(6, 2.0))]).chunk == 2.0).all()

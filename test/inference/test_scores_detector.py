@@ -22,7 +22,7 @@ from lerobot_arena.inference.scores.detector_file import (
     write_detector,
 )
 from lerobot_arena.inference.scores.features import Layout
-from lerobot_arena.inference.scores.fitting import FEWEST_FRAMES, fit_detector
+from lerobot_arena.inference.scores.fitting import FEWEST_FRAMES, fit_detector, shrunk_covariance
 from lerobot_arena.inference.scores.protocol import HIGHEST
 from lerobot_arena.testing.scenes import Moment, episode, fitted, picture
 
@@ -121,6 +121,15 @@ def test_a_live_frame_counts_as_the_recorded_one_it_shrinks_to(detector, seed):
 def test_the_largest_blocks_do_not_overflow(rows, columns):
     white = np.full((2, 3, 3), 255, np.uint8)
     assert (area_average(repeat_to(white, 2 * rows, 3 * columns), 2, 3) == 255).all()
+
+
+def test_a_covariance_of_few_samples_is_shrunk_and_one_of_many_hardly():
+    """Of independent noise all but nothing of the sample's accidents is left; of clear structure nearly all."""
+    random = np.random.default_rng(0)
+    few = np.linalg.eigvalsh(shrunk_covariance(random.normal(0, 1, (150, 100))))
+    assert few.max() / few.min() < 1.5, "of the sample alone: about 60"
+    clear = random.normal(0, 1, (20_000, 3)) * [10.0, 1.0, 0.1]
+    np.testing.assert_allclose(np.diag(shrunk_covariance(clear)), clear.var(axis=0), rtol=0.01, atol=0.01)
 
 
 def test_too_little_to_fit_on_is_refused():

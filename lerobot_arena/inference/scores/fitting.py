@@ -55,7 +55,7 @@ def _fit(features: FloatArray, terms: FloatArray, floor: float) -> Group:
     ridge[0, 0] = 0.0  # the constant is no claim about the joints
     weights = np.linalg.solve(terms.T @ terms + ridge, terms.T @ features)
     rest = features - terms @ weights
-    variances, axes = np.linalg.eigh(_shrunk(rest) + floor**2 * np.eye(features.shape[1]))
+    variances, axes = np.linalg.eigh(shrunk_covariance(rest) + floor**2 * np.eye(features.shape[1]))
     whitening = axes / np.sqrt(variances)
     distances = np.sqrt(np.mean(np.square(rest @ whitening), axis=1))
     # Never below 1, the floor's own spread: pictures without any noise would make each new one alarming.
@@ -63,7 +63,7 @@ def _fit(features: FloatArray, terms: FloatArray, floor: float) -> Group:
     return Group(weights.astype(np.float32), whitening.astype(np.float32), reference)
 
 
-def _shrunk(rest: FloatArray) -> FloatArray:
+def shrunk_covariance(rest: FloatArray) -> FloatArray:
     """The covariance, shrunk towards a multiple of the identity as far as Ledoit & Wolf (2004), §3.3 find best."""
     count, size = rest.shape
     sample = rest.T @ rest / count

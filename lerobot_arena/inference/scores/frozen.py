@@ -67,11 +67,12 @@ class FrozenCameras:
     def _look(self, camera: str, seen: Seen) -> float:
         picture, received_ns = seen.frames[camera], seen.received_ns[camera]
         run = self._runs.get(camera)
-        if run is None or received_ns < run.latest_ns or not _is_same(run.picture, picture):
+        if run is None or not _is_same(run.picture, picture):
             run = self._runs[camera] = _Run(picture, seen.state.copy(), received_ns)
-        run.latest_ns = received_ns  # a frame that is merely asked for again adds nothing
+        # A frame that is asked for again, or an older one that fits the joints better, adds nothing.
+        run.latest_ns = max(run.latest_ns, received_ns)
         if not run.moving_ns and self._has_moved(run, seen.state):
-            run.moving_ns = received_ns
+            run.moving_ns = run.latest_ns
         return run.frozen_s
 
     def _has_moved(self, run: _Run, state: FloatArray) -> bool:
