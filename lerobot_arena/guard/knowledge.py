@@ -15,12 +15,14 @@ from lerobot_arena.core.session import (
     SessionsWanted,
     SessionWanted,
 )
+from lerobot_arena.core.units import RADIANS
 from lerobot_arena.guard.checks.protocol import Body, Geometry
 from lerobot_arena.guard.inference_watch import InferenceReport
 from lerobot_arena.guard.joint_inbox import JointInbox, Measured
 from lerobot_arena.guard.joint_space import JointSpace, arm_space, virtual_space
 from lerobot_arena.guard.params import GuardParams
 from lerobot_arena.guard.readiness import Situation
+from lerobot_arena.guard.robot_model import opening_of
 from lerobot_arena.guard.surroundings import Surroundings
 
 
@@ -86,8 +88,16 @@ class Knowledge:
             return None
         model = ArmModel(None, "it is a client's arm") if self.is_virtual else self._model
         period_s = 1.0 / self._params.control_rate_hz
+        # In LeRobot's own units a gripper counts upwards when it opens; in radians the robot file knows.
+        opening = opening_of(space.robot) if space.robot is not None and space.unit == RADIANS else ()
         return Body(
-            space.joint_names, space.unit, space.limits, period_s, model.geometry, model.no_geometry_because
+            space.joint_names,
+            space.unit,
+            space.limits,
+            period_s,
+            model.geometry,
+            model.no_geometry_because,
+            opening,
         )
 
     @property

@@ -267,6 +267,7 @@ class ControlLoop:
             joint_age_s=around.measured.age_s(tick.now_ns),
             previous_command=motion.command,
             previous_velocity=motion.velocity,
+            previous_acceleration=motion.acceleration,
             proposed=proposal.action,
             proposed_names=self.space.joint_names,
             action_age_s=proposal.age_s,

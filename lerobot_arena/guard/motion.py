@@ -7,12 +7,13 @@ from lerobot_arena.guard.limiter import Vector
 
 
 class MotionMemory:
-    """The limiter's state of one run. Every pause ends in `seed`, so that going on never jumps."""
+    """The limiter's state after the last command of one run. Every pause ends in `seed`: going on never jumps."""
 
     def __init__(self, tolerance: Vector, last_command: Vector = ()) -> None:
         self._tolerance = tolerance
         self.command: Vector = last_command
         self.velocity: Vector = ()
+        self.acceleration: Vector = ()
         self.is_seeded = False
 
     def seed(self, measured: Sequence[float]) -> None:
@@ -27,7 +28,7 @@ class MotionMemory:
                 old if abs(old - now) <= near else now
                 for old, now, near in zip(self.command, measured, self._tolerance)
             )
-        self.velocity = (0.0,) * len(measured)
+        self.velocity = self.acceleration = (0.0,) * len(measured)
         self.is_seeded = True
 
     def pause(self) -> None:
@@ -36,5 +37,6 @@ class MotionMemory:
 
     def moved(self, executed: Vector, dt_s: float) -> None:
         """A command left."""
-        self.velocity = tuple((new - old) / dt_s for new, old in zip(executed, self.command))
-        self.command = executed
+        velocity = tuple((new - old) / dt_s for new, old in zip(executed, self.command))
+        self.acceleration = tuple((new - old) / dt_s for new, old in zip(velocity, self.velocity))
+        self.command, self.velocity = executed, velocity

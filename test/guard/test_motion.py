@@ -31,7 +31,11 @@ def test_a_pause_ends_in_standstill() -> None:
     memory.seed([0.0, 0.0])
     memory.moved((0.02, 0.0), 0.02)
     assert memory.velocity == pytest.approx((1.0, 0.0)) and memory.is_seeded
+    assert memory.acceleration == pytest.approx((50.0, 0.0))
+    memory.moved((0.03, 0.0), 0.02)
+    assert memory.acceleration == pytest.approx((-25.0, 0.0))
     memory.pause()
     assert not memory.is_seeded
     memory.seed([0.01, 0.0])
-    assert (memory.command, memory.velocity) == ((0.02, 0.0), (0.0, 0.0))
+    assert memory.command == (0.03, 0.0)
+    assert memory.velocity == memory.acceleration == (0.0, 0.0)
