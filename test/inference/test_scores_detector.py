@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lerobot_arena.core.errors import InvalidInput, PolicyError
+from lerobot_arena.core.errors import InvalidInput, NotFound, PolicyError
 from lerobot_arena.core.units import NORMALIZED
 from lerobot_arena.inference.area import area_average, repeat_to
+from lerobot_arena.inference.scores.calibrate import calibrate
 from lerobot_arena.inference.scores.detector import Detector
 from lerobot_arena.inference.scores.detector_file import (
     FILE_NAME,
@@ -179,15 +180,31 @@ def test_without_a_threshold_it_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_another_calibration_replaces_the_first(detector, tmp_path):
-    """What a later recording of one's own robot does."""
-    write_detector(tmp_path, detector)
+def test_own_recordings_set_a_threshold_of_their_own(detector, tmp_path):
+    """Of a camera that is a little brighter than the one of the training data."""
+    path = write_detector(tmp_path, detector)
+    random = np.random.default_rng(3)
+    bright = [
+        [
+            ({"front": np.clip(frames["front"] * 1.15, 0, 255).astype(np.uint8)}, state)
+            for frames, state in one
+        ]
+        for one in (episode(random, size=SIZE) for _ in range(12))
+    ]
+    assert alarms(detector, bright[0]) == 1.0
+    before = path.read_bytes()
+    with pytest.raises(InvalidInput, match="takes 9 successful episodes"):
+        calibrate(tmp_path, bright[:5], alpha=0.1)
+    assert path.read_bytes() == before
+    found = calibrate(tmp_path, bright[:11], alpha=0.1)
     read = read_detector(tmp_path)
-    assert read is not None
-    write_detector(tmp_path, read.calibrated([[1.0, 7.0], [5.0]] * 5, 0.1))
-    again = read_detector(tmp_path)
-    assert again is not None and again.calibration is not None
-    assert (again.calibration.threshold, len(again.calibration.maxima)) == (7.0, 10)
+    assert read is not None and read.calibration == found and len(found.maxima) == 11
+    assert alarms(read, bright[11]) <= 0.1
+
+
+def test_without_a_detector_there_is_nothing_to_calibrate(tmp_path):
+    with pytest.raises(NotFound, match="came without a detector"):
+        calibrate(tmp_path, [], alpha=0.1)
 
 
 class Rewritten:
