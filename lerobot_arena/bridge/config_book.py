@@ -13,7 +13,13 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from lerobot_arena.bridge.board import Board
-from lerobot_arena.bridge.config_edits import Loosening, find_boundary, find_task, refuse_while_running
+from lerobot_arena.bridge.config_edits import (
+    Loosening,
+    find_boundary,
+    find_task,
+    refuse_lengths,
+    refuse_while_running,
+)
 from lerobot_arena.bridge.config_store import ConfigStore
 from lerobot_arena.core.errors import Conflict, InvalidInput, NotAnswering, Unavailable
 from lerobot_arena.core.guard_config import BoundaryWanted, GuardConfig, TaskWanted
@@ -88,6 +94,7 @@ class ConfigBook:
         async with self._lock:
             old = self._config
             edited = edit(old)
+            refuse_lengths(old, edited, self._joints())
             refuse_while_running(old, edited, self._running(), self._loosening)
             if is_trial:
                 return edited, self._proof(old.version)
@@ -173,6 +180,17 @@ class ConfigBook:
 
     def _running(self) -> list[GuardState]:
         return [guard for guard in self._living() if guard.state in {RUNNING, PAUSED}]
+
+    def _joints(self) -> dict[str, int]:
+        """Arm → number of joints, as far as it is known."""
+        found = {
+            arm: len(facts.embodiment.value.joint_names)
+            for arm, facts in sorted(self._board.arms.items())
+            if facts.embodiment is not None
+        }
+        sessions = self._board.sessions.value.sessions if self._board.sessions is not None else ()
+        found |= {f"session {session.session_id}": len(session.joint_names) for session in sessions}
+        return {name: count for name, count in found.items() if count}
 
     def _next_version(self, before: int) -> int:
         # Past the wall clock's milliseconds, so that a fresh database still outruns what guards have seen.

@@ -13,8 +13,10 @@ from lerobot_arena.bridge.errors import Unprocessable, unprocessable
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import Conflict, InvalidInput, NotFound
 from lerobot_arena.core.guard_config import DEFAULT_TASK, BoundaryWanted, GuardConfig, TaskWanted
+from lerobot_arena.core.params import param_infos
 from lerobot_arena.core.session import GuardState
 from lerobot_arena.guard.boundary import MOST_BOUNDARIES, Boundary, boundary_from_json, boundary_from_mapping
+from lerobot_arena.guard.checks.table import CHECKS
 from lerobot_arena.guard.task import MOST_TASKS, Task, task_from_json, task_from_mapping
 
 # What answers add to a boundary or task; a client that sends its answer back need not take it out.
@@ -99,6 +101,26 @@ def remove_task(config: GuardConfig, name: str) -> GuardConfig:
     if name == DEFAULT_TASK:
         raise Conflict(f"Task {DEFAULT_TASK!r} stays, as a start without a name means it. PUT changes it.")
     return replace(config, tasks=tuple(item for item in config.tasks if item is not old))
+
+
+def refuse_lengths(old: GuardConfig, new: GuardConfig, joints: Mapping[str, int]) -> None:
+    """Raises Unprocessable when a new list with a number per joint has a length that no arm here has.
+
+    `joints` is arm → number of joints; a boundary may be made for one of them, and its guard says which it fits.
+    """
+    for item in new.boundaries:
+        if item in old.boundaries or not joints:
+            continue
+        boundary = boundary_from_json(item.config)
+        for node in boundary.nodes:
+            for name, (_, info) in param_infos(CHECKS.load(node.callback).params_type).items():
+                values = node.params.get(name) or ()
+                if info.is_per_joint and values and len(values) not in joints.values():
+                    arms = ", ".join(f"{arm} has {count}" for arm, count in joints.items())
+                    where = f"Boundary {item.name!r}, node {node.node_id!r}"
+                    raise Unprocessable(
+                        f"{where}: {name} has {len(values)} numbers and needs one per joint: {arms}."
+                    )
 
 
 def refuse_while_running(

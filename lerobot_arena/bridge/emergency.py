@@ -13,6 +13,8 @@ from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.core.errors import ArenaError, Conflict, NotAnswering, Unavailable
 from lerobot_arena.core.session import EMERGENCY, PAUSED, RUNNING, STOPPED, EmbodimentStatus, GuardState
 
+# GuardState.sink begins so until the embodiment has answered.
+_ASKED = "asked"
 # How long an acknowledged verb may take to show in the status before we answer anyway.
 _SHOW_S = 0.5
 
@@ -123,7 +125,9 @@ class Emergency:
     def _has_settled(self, arm: str) -> bool:
         """The guard says that it is latched, and what its embodiment answered."""
         guard, embodiment = self._guard(arm), self._embodiment(arm)
-        return guard is not None and guard.estop_latched and (embodiment is None or embodiment.is_stopped)
+        if guard is None or not guard.estop_latched:
+            return False
+        return embodiment is None or (embodiment.is_stopped and not guard.sink.startswith(_ASKED))
 
     def _is_latched(self, arm: str) -> bool:
         return estop_reason(self._guard(arm), self._embodiment(arm), arm) is not None

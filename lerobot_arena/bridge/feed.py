@@ -35,6 +35,11 @@ class CycleItem:
             self._record = record = self._decode(self.raw)
         return record
 
+    def shed(self) -> None:
+        """Keep only what came over the wire; the rest is made again when somebody asks."""
+        self._record = None
+        self._texts = {}
+
     def text(self, render: Callable[[CycleRecord, str, bool], str], *, with_perf: bool = False) -> str:
         """The event for clients, rendered once."""
         text = self._texts.get(with_perf)
@@ -62,7 +67,11 @@ class CycleFeed:
         """A cycle arrived."""
         item = CycleItem(arm, raw, self._decode)
         with self._lock:
-            self._rings.setdefault(arm, deque(maxlen=KEPT)).append(item)
+            ring = self._rings.setdefault(arm, deque(maxlen=KEPT))
+            ring.append(item)
+            if len(ring) > REPLAY:
+                # Decoded, a thousand cycles are tens of megabytes.
+                ring[-REPLAY - 1].shed()
             watchers, loop = tuple(self._watchers.get(arm, ())), self._loop
         for tap in self.taps:
             tap(item)

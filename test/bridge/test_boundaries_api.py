@@ -105,6 +105,27 @@ async def test_a_number_that_is_none_is_422(rig: Rig, number: str) -> None:
         assert (await rig.http.post("/api/boundaries", content=body, headers=JSON)).status_code == 422
 
 
+async def test_a_list_per_joint_fits_an_arm_that_is_here_or_is_422(rig: Rig) -> None:
+    def body(length: int) -> dict[str, Any]:
+        return {"name": "v", "nodes": [{"callback": "velocity", "params": {"max_velocity": [1.0] * length}}]}
+
+    for length in (1, 5, 7):
+        for query in ("", "?validate=true"):
+            answer = await rig.http.post(f"/api/boundaries{query}", json=body(length))
+            assert answer.status_code == 422 and "arm has 6" in answer.json()["detail"]
+    assert (await rig.http.post("/api/boundaries", json=body(6))).status_code == 201
+    corners = {"lower_m": [0.1, 0.0, 0.0], "upper_m": [0.1, 0.4, 0.5]}
+    inverted = {"name": "w", "nodes": [{"callback": "workspace_box", "params": corners}]}
+    assert (await rig.http.post("/api/boundaries", json=inverted)).status_code == 422
+
+
+async def test_without_an_arm_any_length_is_a_matter_for_its_guard(data_dir: Path) -> None:
+    async with open_rig(data_dir, FakeArms(())) as rig:
+        node = {"callback": "velocity", "params": {"max_velocity": [1.0] * 3}}
+        answer = await rig.http.post("/api/boundaries", json={"name": "v", "nodes": [node]})
+        assert answer.status_code == 201
+
+
 async def test_a_trial_changes_nothing(rig: Rig) -> None:
     config = rig.fake.config
     answer = await rig.http.post("/api/boundaries?validate=true", json=BODY)

@@ -188,6 +188,20 @@ async def test_the_feed_replays_the_last_fifty_then_each_new_one_once() -> None:
     assert first[-1] == 200 and feed.watcher_count == 1
 
 
+async def test_only_the_cycles_of_the_replay_are_kept_decoded() -> None:
+    from dataclasses import replace
+
+    feed = CycleFeed(lambda raw: replace(RECORD, cycle_id=raw))
+    feed.watch("arm", lambda item: item.text(lambda record, arm, perf: str(record.cycle_id)) and None)
+    for number in range(KEPT + 60):
+        feed.push("arm", number)
+        await asyncio.sleep(0)
+    items = feed.newest("arm", KEPT)
+    assert len(items) == KEPT
+    assert sum(item._record is not None or bool(item._texts) for item in items) <= REPLAY
+    assert items[0].record.cycle_id == 60
+
+
 async def test_a_cycle_that_cannot_be_read_is_skipped() -> None:
     feed, seen = CycleFeed(FakeArms(()).decode_cycle), []
     feed.push("arm", b"garbage")
