@@ -228,8 +228,10 @@ def _compile(mj: Any, path: Path, table_height_m: float) -> Any:
         mesh.maxhullvert = _HULL_VERTICES
         if (mesh.name or Path(mesh.file).stem) not in used:
             spec.delete(mesh)
-    for actuator in list(spec.actuators):
-        spec.delete(actuator)
+    # What only a simulation needs may refer to what is gone now.
+    for kind in (spec.sensors, spec.keys, spec.pairs, spec.equalities, spec.actuators, spec.tendons):
+        for element in list(kind):
+            spec.delete(element)
     table = spec.worldbody.add_geom(type=mj.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), pos=(0, 0, table_height_m))
     table.contype = table.conaffinity = 1
     model = spec.compile()

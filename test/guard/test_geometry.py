@@ -85,6 +85,30 @@ def test_gaps_of_a_plane_arm_are_trigonometry(tmp_path: Path) -> None:
     assert not any("upper" in pair for pair in folded), "a neighbour of both"
 
 
+def test_what_only_a_simulation_needs_is_no_obstacle(tmp_path: Path) -> None:
+    simulated = TWO_LINKS.replace('size="0.02 0.1"', 'name="block" size="0.02 0.1"').replace(
+        "</worldbody>",
+        """<geom name="floor" type="plane" size="1 1 1" pos="0 0 0.19"/></worldbody>
+        <contact><pair geom1="block" geom2="floor"/><exclude body1="post" body2="lower"/></contact>
+        <equality><joint joint1="shoulder" joint2="elbow"/></equality>
+        <tendon><fixed name="cable"><joint joint="elbow" coef="1"/></fixed></tendon>
+        <actuator><position name="motor" joint="shoulder"/><motor tendon="cable"/></actuator>
+        <sensor><actuatorpos actuator="motor"/></sensor>
+        <keyframe><key qpos="0 0 0" ctrl="0 0"/></keyframe>""",
+    )
+    arm = geometry_of(two_links(tmp_path, xml=simulated))
+    assert arm.pose((0.0, 0.0)).position_m == pytest.approx((0.4, 0.0, 0.2))
+    assert arm.near((0.0, 0.0)) == {}, "a floor of its own scenery does not count"
+    assert arm.near((0.0, pi)) == {}, "nor a pair that the model's author excludes"
+
+
+def test_without_room_for_a_bit_per_part_the_gaps_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lerobot_arena.guard.robot_model._BITS", 3)
+    plain = geometry_of(SO101)
+    for joints in np.random.default_rng(11).uniform(*_ranges(), (60, 6)):
+        assert plain.near(tuple(joints)) == MODEL.near(tuple(joints))
+
+
 def test_the_table_is_where_the_robot_file_says(tmp_path: Path) -> None:
     arm = geometry_of(two_links(tmp_path, table_height_m=0.185))
     assert arm.near((0.0, 0.0)) == {
