@@ -50,7 +50,7 @@ class CameraSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Where the arm's shape is known from: an MJCF with the robot's joints, by name or alias.
+    """Where the arm's shape is known from: an MJCF, or a URDF, with the robot's joints by name or alias.
 
     `mjcf` is `package:path` inside an installed package, or a file. `end_effector` is a site or body of it, `tool_axis`
     the way the tool points in that one's own frame, and the table a plane of that height in the MJCF's frame, which

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A robot's shape from its MJCF: where its tool is, and which of its parts are how near to each other or the table.
+"""A robot's shape from its MJCF or URDF: where its tool is, and which parts are how near to each other or the table.
 
 A part is a body of the model, as the convex hulls of what is seen of it (or of its collision shapes, where nothing of
 it is seen). MuJoCo does the kinematics and the distances; nothing is simulated. A model may lie in a package, which
@@ -213,6 +213,7 @@ def _file_of(mjcf: str) -> Path:
 def _compile(mj: Any, path: Path, table_height_m: float) -> Any:
     """The model with one solid shape per seen geom, a table, and contacts from WIDEST_MARGIN_M on."""
     spec = mj.MjSpec.from_file(str(path))
+    spec.compiler.fusestatic = False  # a URDF's base and tool frame would go up in their neighbours
     used = set()
     for body in spec.bodies:
         geoms = list(body.geoms)

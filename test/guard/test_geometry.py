@@ -205,6 +205,23 @@ def test_the_gripper_moves_no_tool_and_opens_upwards() -> None:
     assert opening_of(replace(SO101, joints=(*SO101.joints[:5], turned))) == (0.0,) * 5 + (-1.0,)
 
 
+def test_a_urdf_tells_the_same() -> None:
+    """The other description of the same arm; its camera mount is not in it."""
+    urdf = _model(mjcf="so101_nexus:assets/SO101/so101_new_calib.urdf", end_effector="gripper_frame_link")
+    other = geometry_of(urdf)
+    assert other.moves_tool == MODEL.moves_tool
+    for joints in np.random.default_rng(13).uniform(*_ranges(), (100, 6)):
+        poses = MODEL.pose(tuple(joints)), other.pose(tuple(joints))
+        assert poses[1].position_m == pytest.approx(poses[0].position_m, abs=0.02)
+        gaps = {
+            tuple(part.removesuffix("_link") for part in pair): gap
+            for pair, gap in other.near(tuple(joints)).items()
+        }
+        for pair, gap in MODEL.near(tuple(joints)).items():
+            if "camera_mount" not in pair and abs(gap) < 0.008:
+                assert gaps[pair] == pytest.approx(gap, abs=0.002)
+
+
 def test_joints_are_found_by_alias() -> None:
     renamed = tuple(replace(j, name=f"my_{j.name}", aliases=(j.name,)) for j in reversed(SO101.joints))
     turned = geometry_of(replace(SO101, joints=renamed))
