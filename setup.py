@@ -52,6 +52,7 @@ CONSOLE_SCRIPTS = [
     "inference_node = lerobot_arena.inference.node:main",
     "guard_node = lerobot_arena.guard.node:main",
     "bridge_node = lerobot_arena.bridge.node:main",
+    "recorder_node = lerobot_arena.recording.node:main",
 ]
 
 PACKAGE_DATA = {
@@ -91,6 +92,9 @@ RUN_TIME = [
     "onnxruntime",
     "huggingface_hub",
     "safetensors",
+    "mcap",
+    "mcap-ros2-support",
+    "zstandard",
 ]
 
 _WHEELS_EXIST = 'platform_system == "Linux" and platform_machine == "x86_64"'
@@ -129,6 +133,7 @@ EXTRAS: dict[str, list[str]] = {
         "pytest-timeout",
         "pytest-asyncio",
         "hypothesis",
+        "rosbags",
         "playwright",
         "ruff",
         "mypy",

@@ -21,11 +21,12 @@ AREAS = {
     "inference": {"core"},
     "guard": {"core"},
     "rooms": {"core"},
+    "recording": {"core"},
     "platform": {"core", "embodiment", "inference"},
-    "bridge": {"core", "rooms", "inference", "guard"},
+    "bridge": {"core", "rooms", "inference", "guard", "recording"},
     "bringup": {"core", "ros"},
-    "cli": {"core", "ros", "bringup", "inference", "embodiment", "platform", "guard", "bridge"},
-    "testing": {"core", "bridge", "embodiment", "inference", "guard"},
+    "cli": {"core", "ros", "bringup", "inference", "embodiment", "platform", "guard", "bridge", "recording"},
+    "testing": {"core", "bridge", "embodiment", "inference", "guard", "recording"},
 }
 # What an area may use of another, where it is less than the whole.
 _GUARD = "lerobot_arena.guard"

@@ -31,6 +31,7 @@ CLEAR_QUEUE = "guard/clear_queue"
 EMERGENCY_STOP = "embodiment/emergency_stop"
 CLEAR_EMERGENCY = "embodiment/clear_emergency"
 RESET_SCENE = "embodiment/reset_scene"
+RECORDER_STATUS = "recorder/status"
 
 GUARD_VERBS = {
     "start": START,
@@ -41,6 +42,7 @@ GUARD_VERBS = {
     "reset": RESET,
     "clear_queue": CLEAR_QUEUE,
 }
+RECORDER_VERBS = {verb: f"recorder/{verb}" for verb in ("start", "stop", "split", "snapshot")}
 
 
 def on_arm(arm: str, name: str) -> str:
@@ -61,6 +63,11 @@ def camera(arm: str, camera_name: str) -> str:
 def compressed(base: str) -> str:
     """Where the CompressedImage twin of an image topic is."""
     return f"{base}/compressed"
+
+
+def images(camera_token: str) -> str:
+    """Relative name under which a camera's pictures are recorded; `camera_token` is its escaped name."""
+    return f"dam/images/{camera_token}"
 
 
 def room(workspace_id: str, room_id: str) -> str:

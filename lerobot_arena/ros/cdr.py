@@ -7,50 +7,23 @@ A camera's frames are mostly not looked at: a raw subscription, the stamp read h
 import struct
 from types import SimpleNamespace
 
+from lerobot_arena.core.cdr import CdrReader
 from lerobot_arena.core.clock import NS
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.observation import CameraFrame
 from lerobot_arena.ros.convert import Image, frame_from_compressed, frame_from_image, stamp_to_msg
 
-_LITTLE_ENDIAN = 1
-
-
-class _Reader:
-    """Reads primitive fields in order; CDR aligns each to its size, counted after the four bytes of encapsulation."""
-
-    def __init__(self, data: bytes) -> None:
-        if len(data) < 12 or data[1] != _LITTLE_ENDIAN:
-            raise InvalidInput(f"A camera message of {len(data)} bytes is not little-endian CDR.")
-        self.data = data
-        self.at = 4
-
-    def number(self, code: str, size: int) -> int:
-        self.at += -(self.at - 4) % size
-        (value,) = struct.unpack_from(f"<{code}", self.data, self.at)
-        self.at += size
-        return int(value)
-
-    def block(self) -> memoryview:
-        size = self.number("I", 4)
-        if self.at + size > len(self.data):
-            raise InvalidInput("A camera message is cut short.")
-        self.at += size
-        return memoryview(self.data)[self.at - size : self.at]
-
-    def text(self) -> str:
-        return bytes(self.block()).rstrip(b"\0").decode(errors="replace")
-
 
 def stamp_ns_of_serialised(data: bytes) -> int:
     """header.stamp of any serialised message that begins with a header. Raises InvalidInput."""
-    reader = _Reader(data)
+    reader = CdrReader(data)
     return reader.number("i", 4) * NS + reader.number("I", 4)
 
 
 def frame_from_serialised(data: bytes, message_type: type, camera: str, receipt_ns: int) -> CameraFrame:
     """Frame of a serialised sensor_msgs/Image or CompressedImage; rgb8 shares its memory. Raises InvalidInput."""
     try:
-        reader = _Reader(data)
+        reader = CdrReader(data)
         stamp = stamp_to_msg(reader.number("i", 4) * NS + reader.number("I", 4))
         message = SimpleNamespace(header=SimpleNamespace(stamp=stamp, frame_id=reader.text()))
         if message_type is Image:
