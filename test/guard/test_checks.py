@@ -18,6 +18,7 @@ from lerobot_arena.core.verdict import Decision
 from lerobot_arena.guard.boundary import boundary_from_mapping
 from lerobot_arena.guard.chain import build_chain, make_check
 from lerobot_arena.guard.checks.protocol import Body, Check, CheckInput, Finding, JointLimits, Phase
+from lerobot_arena.guard.checks.share_of_step import PathCheck
 from lerobot_arena.guard.checks.table import CHECKS, CORE_CHECKS, MANDATORY_CHECKS
 from lerobot_arena.guard.limiter import scale_step
 from lerobot_arena.testing.check_examples import EXAMPLES, good_cycle, so101_body
@@ -195,7 +196,8 @@ def test_contract_limits_leave_alone_what_they_made_and_anything_short_of_it(
             assert min(start, wanted) - 1e-9 <= end <= max(start, wanted) + 1e-9, f"{name} goes another way"
         shorter = scale_step(cycle.previous_command, made, share)
         again = check.examine(cycle.with_action(shorter)).action
-        assert again is None or again == pytest.approx(shorter, abs=2e-2), (
+        # A path is looked at in other places when it is shorter: what lay between two of them may come to light.
+        assert again is None or isinstance(check, PathCheck) or again == pytest.approx(shorter, abs=1e-6), (
             f"{name} takes back what it allowed"
         )
 

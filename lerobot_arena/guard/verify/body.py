@@ -235,6 +235,7 @@ def jerky(subject: Subject, claims: Claims) -> None:
     rate_hz = subject.params.control_rate_hz
     path = np.array([subject.home, *(command.positions for command in world.commands)])
     gains = np.diff(np.abs(np.diff(path, axis=0)), axis=0, prepend=np.zeros((1, path.shape[1]))) * rate_hz**2
+    gains = np.maximum(gains, 0.0)  # braking is free, and so is its end
     limits = np.array([joint.max_acceleration_rad_s2 for joint in subject.robot.joints])
     growth = float(np.max(np.diff(gains, axis=0, prepend=np.zeros((1, path.shape[1]))) / limits)) * rate_hz
     claims.that(
