@@ -212,6 +212,20 @@ def _file_of(mjcf: str) -> Path:
 
 def _compile(mj: Any, path: Path, table_height_m: float) -> Any:
     """The model with one solid shape per seen geom, a table, and contacts from WIDEST_MARGIN_M on."""
+    spec = _shapes(mj, path)
+    _keep_hulls(mj, spec, _shapes(mj, path).compile())
+    table = spec.worldbody.add_geom(type=mj.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), pos=(0, 0, table_height_m))
+    table.contype = table.conaffinity = 1
+    model = spec.compile()
+    # It would keep every mesh file in memory, decoded: ten times what is left here.
+    mj.mj_clearCache(mj.mj_getCache())
+    model.opt.enableflags |= mj.mjtEnableBit.mjENBL_OVERRIDE
+    model.opt.o_margin = WIDEST_MARGIN_M
+    return model
+
+
+def _shapes(mj: Any, path: Path) -> Any:
+    """What of a model says where its parts are and how they look."""
     spec = mj.MjSpec.from_file(str(path))
     spec.compiler.fusestatic = False  # a URDF's base and tool frame would go up in their neighbours
     used = set()
@@ -226,19 +240,29 @@ def _compile(mj: Any, path: Path, table_height_m: float) -> Any:
                 used.add(geom.meshname)
     # The meshes nobody needs would take most of the time.
     for mesh in list(spec.meshes):
+        mesh.name = mesh.name or Path(mesh.file).stem
         mesh.maxhullvert = _HULL_VERTICES
-        if (mesh.name or Path(mesh.file).stem) not in used:
+        if mesh.name not in used:
             spec.delete(mesh)
     # What only a simulation needs may refer to what is gone now.
     for kind in (spec.sensors, spec.keys, spec.pairs, spec.equalities, spec.actuators, spec.tendons):
         for element in list(kind):
             spec.delete(element)
-    table = spec.worldbody.add_geom(type=mj.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), pos=(0, 0, table_height_m))
-    table.contype = table.conaffinity = 1
-    model = spec.compile()
-    model.opt.enableflags |= mj.mjtEnableBit.mjENBL_OVERRIDE
-    model.opt.o_margin = WIDEST_MARGIN_M
-    return model
+    return spec
+
+
+def _keep_hulls(mj: Any, spec: Any, full: Any) -> None:
+    """Leave of each mesh the corners of its hull, as `full` has them compiled: they are all that distances need."""
+    rotation = np.zeros(9)
+    for mesh in spec.meshes:
+        index = int(full.mesh(mesh.name).id)
+        graph = full.mesh_graph[full.mesh_graphadr[index] :]
+        count = int(graph[0])
+        corners = full.mesh_vert[full.mesh_vertadr[index] + graph[2 + count : 2 + 2 * count]].astype(float)
+        # The compiler has scaled the mesh, and moved it to where its mass is.
+        mj.mju_quat2Mat(rotation, full.mesh_quat[index])
+        mesh.uservert = (corners @ rotation.reshape(3, 3).T + full.mesh_pos[index]).ravel()
+        mesh.file, mesh.scale, mesh.refpos, mesh.refquat = "", (1, 1, 1), (0, 0, 0), (1, 0, 0, 0)
 
 
 def _joint_of(mj: Any, model: Any, joint: JointSpec, mjcf: str) -> int:
