@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from lerobot_arena.core.hardware import Score
 from lerobot_arena.core.reaction import ENFORCE
 from lerobot_arena.core.risk import RiskLevel
 from lerobot_arena.core.stats import StageStat
@@ -36,6 +37,9 @@ class CycleRecord:
     executed: tuple[float, ...] = ()
     queue_steps: int = 0
     action_age_s: float = 0.0
+    joint_age_s: float = -1.0
+    scores: tuple[Score, ...] = ()
+    scores_age_s: float = -1.0
     verdicts: tuple[Verdict, ...] = ()
     stages: tuple[StageStat, ...] = ()
     deadline_ms: float = 0.0
@@ -73,3 +77,88 @@ class ContextEvent:
     reaction: str
     severity: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuardObservation:
+    """What one cycle saw (msg/GuardObservation)."""
+
+    stamp_ns: int
+    cycle_id: int
+    unit: str
+    joint_names: tuple[str, ...]
+    measured: tuple[float, ...] = ()
+    joint_age_s: float = -1.0
+    scores: tuple[Score, ...] = ()
+    scores_age_s: float = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class GuardAction:
+    """What one cycle was asked to do, and what it did (msg/GuardAction)."""
+
+    stamp_ns: int
+    cycle_id: int
+    epoch: int
+    session_id: str
+    outcome: Outcome
+    unit: str
+    joint_names: tuple[str, ...]
+    proposed: tuple[float, ...] = ()
+    executed: tuple[float, ...] = ()
+    action_age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLayer:
+    """What the checks of one layer said (msg/GuardLayer)."""
+
+    decision: Decision
+    stamp_ns: int
+    cycle_id: int
+    layer: str
+    verdicts: tuple[Verdict, ...] = ()
+
+
+LAYERS = ("L0", "L1", "L2", "L3")
+
+
+def observation_of(record: CycleRecord) -> GuardObservation:
+    """The part of a cycle that was seen."""
+    return GuardObservation(
+        record.stamp_ns,
+        record.cycle_id,
+        record.unit,
+        record.joint_names,
+        record.measured,
+        record.joint_age_s,
+        record.scores,
+        record.scores_age_s,
+    )
+
+
+def action_of(record: CycleRecord) -> GuardAction:
+    """The part of a cycle that was asked and done."""
+    return GuardAction(
+        record.stamp_ns,
+        record.cycle_id,
+        record.epoch,
+        record.session_id,
+        record.outcome,
+        record.unit,
+        record.joint_names,
+        record.proposed,
+        record.executed,
+        record.action_age_s,
+    )
+
+
+def layers_of(record: CycleRecord) -> list[GuardLayer]:
+    """One entry for each layer that was asked."""
+    found = []
+    for layer in LAYERS:
+        verdicts = tuple(verdict for verdict in record.verdicts if verdict.layer == layer)
+        if verdicts:
+            decision = max(verdict.decision for verdict in verdicts)
+            found.append(GuardLayer(decision, record.stamp_ns, record.cycle_id, layer, verdicts))
+    return found

@@ -13,7 +13,16 @@ from rclpy.exceptions import NameValidationException
 
 from lerobot_arena.core import topics
 from lerobot_arena.core.clock import SystemClock
-from lerobot_arena.core.cycle import ChunkRequest, ContextEvent, CycleRecord, JointCommand
+from lerobot_arena.core.cycle import (
+    LAYERS,
+    ChunkRequest,
+    ContextEvent,
+    CycleRecord,
+    JointCommand,
+    action_of,
+    layers_of,
+    observation_of,
+)
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.guard_config import GuardConfig
 from lerobot_arena.core.hardware import HardwareReading
@@ -82,6 +91,12 @@ class ArmEdge:
             self._command = make(own.JointCommand, name(topics.COMMAND), qos.COMMAND)
         self._request = make(own.ChunkRequest, name(topics.CHUNK_REQUEST), qos.EVENT)
         self._cycle = make(own.Cycle, name(topics.CYCLE), qos.STREAM)
+        self._observation = make(own.GuardObservation, name(topics.GUARD_OBSERVATION), qos.STREAM)
+        self._action = make(own.GuardAction, name(topics.GUARD_ACTION), qos.STREAM)
+        self._layers = {
+            layer: make(own.GuardLayer, name(f"{topics.GUARD_LAYERS}/{layer}"), qos.STREAM)
+            for layer in LAYERS
+        }
         self._events = make(own.ContextEvent, name(topics.CONTEXT_EVENTS), qos.EVENT)
         self._diagnostics = make(convert.DiagnosticArray, topics.DIAGNOSTICS, qos.EVENT)
         self._state = make(own.GuardState, name(topics.GUARD_STATE), qos.LATCHED)
@@ -200,6 +215,14 @@ class ArmEdge:
 
     def publish_cycle(self, record: CycleRecord) -> None:
         self._cycle.publish(convert.cycle_to_msg(record))
+        # Mostly nobody listens, and each costs the control thread as much as the cycle itself.
+        if self._observation.get_subscription_count():
+            self._observation.publish(convert.to_msg(observation_of(record)))
+        if self._action.get_subscription_count():
+            self._action.publish(convert.to_msg(action_of(record)))
+        for layer in layers_of(record):
+            if self._layers[layer.layer].get_subscription_count():
+                self._layers[layer.layer].publish(convert.to_msg(layer))
 
     def publish_event(self, event: ContextEvent) -> None:
         self._events.publish(convert.to_msg(event))

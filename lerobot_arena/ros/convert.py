@@ -71,6 +71,9 @@ _CLASSES: dict[type, type] = {
     cycle.JointCommand: own.JointCommand,
     cycle.ChunkRequest: own.ChunkRequest,
     cycle.ContextEvent: own.ContextEvent,
+    cycle.GuardObservation: own.GuardObservation,
+    cycle.GuardAction: own.GuardAction,
+    cycle.GuardLayer: own.GuardLayer,
     guard_config.BoundaryWanted: own.BoundaryWanted,
     guard_config.TaskWanted: own.TaskWanted,
     guard_config.GuardConfig: own.GuardConfig,
@@ -88,6 +91,9 @@ _NESTED: dict[tuple[type, str], type] = {
     (session.GuardState, "stages"): StageStat,
     (cycle.CycleRecord, "stages"): StageStat,
     (cycle.CycleRecord, "verdicts"): Verdict,
+    (cycle.CycleRecord, "scores"): hardware.Score,
+    (cycle.GuardObservation, "scores"): hardware.Score,
+    (cycle.GuardLayer, "verdicts"): Verdict,
 }
 
 
