@@ -175,20 +175,26 @@ def _remember[T](known: dict[Vector, T], joints_rad: Vector, answer: T) -> T:
 
 
 def _mujoco() -> Any:
-    """The module; rendering is not needed, so it may be without the OpenGL that $MUJOCO_GL asks for."""
+    """The module. It fixes its OpenGL at import: the usual one, which others here may want, or none where it lacks."""
     if importlib.util.find_spec("mujoco") is None:
         raise Unavailable(f"the geometry needs MuJoCo, which is not installed: {_REMEDY}")
+    chosen = os.environ.get("MUJOCO_GL")
+    problem = ""
     try:
-        return importlib.import_module("mujoco")
-    except Exception:  # a missing OpenGL library fails as ImportError, AttributeError or RuntimeError
-        backend = os.environ.get("MUJOCO_GL", "")
-        os.environ["MUJOCO_GL"] = "disable"
-        try:
-            return importlib.import_module("mujoco")
-        except Exception as error:
-            raise Unavailable(f"the geometry needs MuJoCo, which cannot start: {error}") from error
-        finally:
+        for backend in (chosen or "egl", "disable"):
             os.environ["MUJOCO_GL"] = backend
+            try:
+                return importlib.import_module("mujoco")
+            except (
+                Exception
+            ) as error:  # a missing library fails as ImportError, AttributeError or RuntimeError
+                problem = str(error)
+    finally:
+        if chosen is None:
+            del os.environ["MUJOCO_GL"]
+        else:
+            os.environ["MUJOCO_GL"] = chosen
+    raise Unavailable(f"the geometry needs MuJoCo, which cannot start: {problem}")
 
 
 def _file_of(mjcf: str) -> Path:

@@ -3,6 +3,7 @@
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -17,6 +18,7 @@ from lerobot_arena.guard.shipped import config_of, shipped_config
 from lerobot_arena.guard.task import task_from_json
 from lerobot_arena.testing.check_examples import good_cycle, so101_body
 
+needs_mujoco = pytest.mark.skipif(find_spec("mujoco") is None, reason="MuJoCo is missing")
 SHIPPED = shipped_config()
 READ = read_config(SHIPPED)
 VIRTUAL = Body(
@@ -41,8 +43,8 @@ def test_every_boundary_is_used_and_guards_with_something_of_its_own() -> None:
     assert len({node.callback for b in READ.boundaries.values() for node in b.nodes}) == len(READ.boundaries)
 
 
+@needs_mujoco
 def test_the_default_task_guards_an_so101_and_any_virtual_arm() -> None:
-    pytest.importorskip("mujoco")
     default = READ.tasks[DEFAULT_TASK]
     assert fit(READ.of_task(default, is_virtual=False), so101_body()) == ""
     assert fit(READ.of_task(default, is_virtual=True), VIRTUAL) == ""
@@ -59,8 +61,8 @@ def so101_names() -> tuple[str, ...]:
     return ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 
 
+@needs_mujoco
 def test_nothing_in_it_objects_to_a_good_cycle() -> None:
-    pytest.importorskip("mujoco")
     seats = BoundarySet(READ.of_task(READ.tasks[DEFAULT_TASK], is_virtual=False), so101_body()).seats()
     assert [seat.examine(good_cycle()).reason for seat in seats] == [""] * len(seats)
 
