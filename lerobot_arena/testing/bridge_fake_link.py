@@ -85,6 +85,7 @@ class FakeArms:
         self.input_idle_s: dict[str, float] = {}
         self.cameras: dict[str, list[Callable[[Picture], None]]] = {}
         self._beats = 0
+        self._in_force: dict[str, Any] = {}
         self._cycles_left: dict[str, int] = {}
         self._windows: dict[str, RiskWindow] = {}
         for arm in self.arms:
@@ -137,12 +138,15 @@ class FakeArms:
     def take_config(self, config: GuardConfig) -> None:
         """Reconcile each guard."""
         self.config = config
+        content = (config.boundaries, config.tasks)
         for arm, guard in list(self.guards.items()):
-            if arm in self.config_refusals:
+            # What it had before it has again, as a change that was refused elsewhere is taken back.
+            if arm in self.config_refusals and self._in_force.get(arm) != content:
                 self.guards[arm] = replace(
                     guard, config_refused=config.version, config_problem=self.config_refusals[arm]
                 )
             elif arm not in self.deaf_guards:
+                self._in_force[arm] = content
                 self.guards[arm] = replace(guard, config_version=config.version, config_problem="")
 
     async def call(self, arm: str, verb: str, *, timeout_s: float) -> VerbAnswer:
