@@ -7,6 +7,7 @@ from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.guard.boundary import Boundary, Condition, Node, successors
 from lerobot_arena.guard.chain import make_check
 from lerobot_arena.guard.checks.protocol import Body
+from lerobot_arena.guard.checks.table import CHECKS
 from lerobot_arena.guard.limiter import Vector
 from lerobot_arena.guard.seat import Seat
 
@@ -131,3 +132,12 @@ def fit(boundaries: Sequence[Boundary], body: Body) -> str:
     except InvalidInput as error:
         return str(error)
     return ""
+
+
+def needs_geometry(boundary: Boundary) -> bool:
+    """Whether it means nothing on an arm of which no model is known."""
+    return any(
+        CHECKS.load(node.callback).needs_geometry
+        or (node.enter_when is not None and bool(node.enter_when.inside_lower_m))
+        for node in boundary.nodes
+    )

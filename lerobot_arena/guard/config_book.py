@@ -8,7 +8,7 @@ from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.guard_config import DEFAULT_TASK, GuardConfig
 from lerobot_arena.core.strict import did_you_mean
 from lerobot_arena.guard.boundary import MOST_BOUNDARIES, Boundary, boundary_from_json
-from lerobot_arena.guard.boundary_set import BoundarySet, fit
+from lerobot_arena.guard.boundary_set import BoundarySet, fit, needs_geometry
 from lerobot_arena.guard.checks.protocol import Body
 from lerobot_arena.guard.run_checks import ChainRules, RunChecks
 from lerobot_arena.guard.task import MOST_TASKS, Task, task_from_json
@@ -90,7 +90,11 @@ class ConfigBook:
     def _check_fit(self, read: ReadConfig, body: Body) -> None:
         """A boundary may be meant for another kind of arm; those of this arm's tasks may not."""
         for task in read.tasks.values():
-            if problem := fit(read.of_task(task, is_virtual=self._is_virtual), body):
+            boundaries = read.of_task(task, is_virtual=self._is_virtual)
+            if body.geometry is None:
+                # An arm without a model refuses to start such a task; others may still want it.
+                boundaries = [boundary for boundary in boundaries if not needs_geometry(boundary)]
+            if problem := fit(boundaries, body):
                 raise InvalidInput(f"Task {task.name!r}: {problem}")
 
     def _successor(self, read: ReadConfig, body: Body, running: RunChecks) -> RunChecks | None:
