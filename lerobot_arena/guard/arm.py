@@ -110,7 +110,9 @@ class GuardedArm:
         """Boundaries and tasks; a run goes on with them from its next cycle, or they wait for its end."""
         status = self._machine.status
         run = status.run if status.is_under_way else None
-        changed = self._book.take(config, self.knowledge.body, run.loop.checks if run is not None else None)
+        changed = self._book.take(
+            config, self.knowledge.body, run.loop.newest_checks() if run is not None else None
+        )
         if changed is not None and run is not None:
             run.loop.go_on_with(changed)
         if self._book.problem:

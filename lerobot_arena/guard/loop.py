@@ -118,11 +118,6 @@ class ControlLoop:
     def period_s(self) -> float:
         return self.parts.pace.period_s
 
-    @property
-    def checks(self) -> RunChecks:
-        """What the next cycle is checked with."""
-        return self._next_checks or self.parts.checks
-
     def go_on_with(self, checks: RunChecks) -> None:
         """Use these from the next cycle on; called from another thread."""
         self._next_checks = checks
