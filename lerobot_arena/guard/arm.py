@@ -111,7 +111,7 @@ class GuardedArm:
         status = self._machine.status
         run = status.run if status.is_under_way else None
         changed = self._book.take(
-            config, self.knowledge.body, run.loop.newest_checks() if run is not None else None
+            config, self.knowledge.body, run.loop.checks_to_come if run is not None else None
         )
         if changed is not None and run is not None:
             run.loop.go_on_with(changed)

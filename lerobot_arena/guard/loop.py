@@ -122,8 +122,13 @@ class ControlLoop:
         """Use these from the next cycle on; called from another thread."""
         self._next_checks = checks
 
+    @property
+    def checks_to_come(self) -> RunChecks:
+        """What the next cycle is checked with; for any thread."""
+        return self._next_checks or self.parts.checks
+
     def newest_checks(self) -> RunChecks:
-        """What a run that goes on after a pause is checked with, after changes made meanwhile."""
+        """What a run that goes on after a pause is checked with. Only while no cycle can run."""
         self._take_checks()
         return self.parts.checks
 
