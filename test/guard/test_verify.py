@@ -16,7 +16,7 @@ from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.robot import load_robot, robot_from_mapping
 from lerobot_arena.guard.checks.table import CHECKS
 from lerobot_arena.guard.params import GuardParams
-from lerobot_arena.guard.shipped import shipped_config
+from lerobot_arena.guard.shipped import config_of, shipped_config
 from lerobot_arena.guard.verify.row import Claims, FaultRow, tried
 from lerobot_arena.guard.verify.subject import Subject, subject_of
 
@@ -49,6 +49,13 @@ def test_the_rows_are_the_fault_list() -> None:
 
 def test_each_check_of_the_table_has_a_row_that_misses_it() -> None:
     assert set(CHECKS) <= {part for row in all_rows() for part in row.removed}
+
+
+def test_the_documentation_names_each_check_and_its_boundaries_can_be_read() -> None:
+    text = (Path(__file__).parents[2] / "docs/guard.md").read_text()
+    assert [name for name in CHECKS if f"`{name}`" not in text] == []
+    example = text.split("```yaml")[1].split("```")[0]
+    assert {"bench", "cool_motors"} == {b.name for b in config_of([("docs/guard.md", example)]).boundaries}
 
 
 def evidence(row_id: str, subject: Subject) -> tuple[bool, str]:
