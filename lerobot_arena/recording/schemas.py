@@ -23,21 +23,8 @@ _TYPE = re.compile(r"([A-Za-z][A-Za-z0-9_]*)/(?:(msg)/)?([A-Za-z][A-Za-z0-9_]*)"
 # The two below are how rosbag2 finds what a definition depends on.
 _FIELD = re.compile(r"(?:\A|\n)\s*([a-zA-Z0-9_/]+)(?:\[[^\]]*\])?\s+")
 _PRIMITIVES = frozenset(
-    (
-        "bool",
-        "byte",
-        "char",
-        "float32",
-        "float64",
-        "int8",
-        "uint8",
-        "int16",
-        "uint16",
-        "int32",
-        "uint32",
-        "int64",
-    )
-    + ("uint64", "string")
+    [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    + ["bool", "byte", "char", "float32", "float64", "string"]
 )
 _RULE = "=" * 80
 # type_description_interfaces/FieldType: id → bytes on the wire, of those with a fixed size
