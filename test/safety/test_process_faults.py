@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults of real processes around a real guard: killed, suspended, flooding, or speaking with another QoS."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from guard_rig import ACTION_TIMEOUT_S, MARGIN_S, PERIOD_S, GuardProcess, StandIn, wait_until
@@ -144,6 +147,63 @@ def test_d10_an_estop_in_a_flood_of_requests(stand_in: StandIn, guard: GuardProc
     time.sleep(0.3)
     assert stand_in.moved_since(latched + 0.05) == 0
     assert state.late_cycles <= state.cycle_count / 4
+
+
+class Rest:
+    """A real bridge on a free port."""
+
+    def __init__(self, data_dir: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-P", "-m", "lerobot_arena.bridge.node", "--ros-args"]
+        command += ["-p", f"port:={port}", "-p", f"data_dir:={data_dir}"]
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+
+    def is_ready(self) -> bool:
+        """Whether it answers, and has heard of the guard."""
+        with contextlib.suppress(httpx.TransportError), self.client() as http:
+            return http.get("/api/control/status").status_code == 200
+        return False
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def test_d9_d10_an_estop_over_rest_in_a_flood_of_requests(
+    stand_in: StandIn, guard: GuardProcess, data_dir: Path
+) -> None:
+    rest, ending = Rest(data_dir), threading.Event()
+    answered: list[int] = []
+
+    def flood() -> None:
+        with rest.client() as http:
+            while not ending.is_set():
+                answered.append(http.get("/api/control/status").status_code)
+
+    threads = [threading.Thread(target=flood) for _ in range(4)]
+    try:
+        wait_until("the bridge", rest.is_ready)
+        for thread in threads:
+            thread.start()
+        time.sleep(1.0)
+        with rest.client() as http:
+            pressed = time.monotonic()
+            status = http.post("/api/control/estop").status_code
+            took_s = time.monotonic() - pressed
+        wait_until("the latch", lambda: stand_in.state and stand_in.state.estop_latched)
+    finally:
+        ending.set()
+        for thread in threads:
+            thread.join(30)
+        rest.end()
+    assert status == 200 and took_s <= 2 * ESTOP_S, f"{took_s:.2f} s among {len(answered)} requests"
+    assert len(answered) > 50 and set(answered) == {200}
 
 
 def test_d14_a_policy_with_another_qos_is_never_heard_and_the_log_names_it(
