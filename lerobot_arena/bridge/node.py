@@ -56,17 +56,20 @@ class _Arm:
 
     def __init__(self, node: "BridgeNode", arm: str) -> None:
         self._node = node
+        self._is_followed = True
         board, here = node.board, node.in_loop
 
         def state(kind: type, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-            hand_on = here(callback)
+            # What was on its way when the arm ended would bring it back.
+            hand_on = here(lambda value: callback(value) if self._is_followed else None)
             return lambda message: hand_on(convert.from_msg(kind, message))
 
         def on_task(value: TaskStatus) -> None:
             board.on_task(arm, value)
 
         def on_cycle(raw: bytes) -> None:
-            node.feed.push(arm, raw)
+            if self._is_followed:
+                node.feed.push(arm, raw)
 
         def subscribe(
             kind: Any, name: str, callback: Callable[..., None], profile: Any, *, raw: bool = False
@@ -92,6 +95,7 @@ class _Arm:
         self.estop = node.create_publisher(convert.Empty, topics.on_arm(arm, topics.ESTOP), qos.EVENT)
 
     def destroy(self) -> None:
+        self._is_followed = False
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         for client in self.clients.values():
@@ -236,7 +240,7 @@ class BridgeNode(ArenaNode):
             known = self._arms.pop(arm, None)
         if known is not None:
             known.destroy()
-            self.board.forget(arm)
+            self.in_loop(self.board.forget)(arm)
             self.feed.forget(arm)
 
     def _on_log(self, message: Any) -> None:
