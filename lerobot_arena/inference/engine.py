@@ -15,8 +15,9 @@ from lerobot_arena.core.robot import RobotSpec, load_robot
 from lerobot_arena.core.session import SessionsStatus, SessionsWanted, SessionWanted
 from lerobot_arena.inference.inspect import inspect_policy
 from lerobot_arena.inference.params import InferenceParams
-from lerobot_arena.inference.pool import Job, PolicyWorker, WorkerPool
+from lerobot_arena.inference.pool import PolicyWorker, WorkerPool
 from lerobot_arena.inference.session import Session
+from lerobot_arena.inference.turns import Job
 
 
 class Engine:

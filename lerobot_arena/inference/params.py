@@ -30,6 +30,12 @@ class InferenceParams:
         lowest=0.05,
         highest=600.0,
     )
+    max_batch: int = param(
+        8,
+        "How many sessions a policy may answer in one call, where its kind gains by that; 1: always one by one.",
+        lowest=1,
+        highest=64,
+    )
     stale_s: float = param(
         0.5, "Older camera frames and joints make no observation.", lowest=0.01, highest=60.0
     )
@@ -67,6 +73,7 @@ class InferenceParams:
             nice=self.nice,
             load_timeout_s=self.load_timeout_s,
             infer_timeout_s=self.infer_timeout_s,
+            max_batch=self.max_batch,
             record_dir=self.record_dir,
         )
 

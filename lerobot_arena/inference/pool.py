@@ -1,34 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """One thread and one child process per loaded policy; sessions of a policy take fair turns at it.
 
-Of each session at most one request is being served and at most one waits: the newest, which inherits an unserved
-reset. The session that waited longest since its last turn is next. A lost process is replaced, ever more slowly while
-it keeps failing.
+Of each session at most one request is being served and at most one waits (see turns.py). What waits when the process
+becomes free is asked together where the policy takes a batch; nothing is held back for one. A lost process is
+replaced, ever more slowly while it keeps failing.
 """
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from lerobot_arena.core.clock import Clock
-from lerobot_arena.core.cycle import ChunkRequest
-from lerobot_arena.core.errors import ArenaError, Unavailable
+from lerobot_arena.core.errors import ArenaError, PolicyFailed, Unavailable
 from lerobot_arena.inference.manifest import PolicyManifest
-from lerobot_arena.inference.worker_client import WorkerClient, WorkerLost, WorkerOptions
+from lerobot_arena.inference.turns import Job, Turns
+from lerobot_arena.inference.worker_client import Answer, Question, WorkerClient, WorkerLost, WorkerOptions
 
 IDLE_CHECK_S = 0.2
 MAX_THROWS = 3
 BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A request and when it came, on the steady clock."""
+class Turn(Protocol):
+    """One request of a session with its observation."""
 
-    request: ChunkRequest
-    received_ns: int
+    @property
+    def question(self) -> Question:
+        """What to ask the policy."""
+
+    def look(self) -> None:
+        """What there is to do while the policy computes."""
+
+    def take(self, answer: Answer | PolicyFailed) -> bool:
+        """The policy's answer; False when it cannot be used."""
 
 
 class PolicyUser(Protocol):
@@ -40,8 +46,8 @@ class PolicyUser(Protocol):
     def on_lost(self, message: str, *, will_return: bool) -> None:
         """There is no process, and why; `will_return` when another one is being started."""
 
-    def serve(self, job: Job, client: WorkerClient) -> bool:
-        """Answer one request; False when the policy threw. Raises WorkerLost."""
+    def observe(self, job: Job) -> Turn | None:
+        """What to ask the policy for this request; None when there is nothing to ask."""
 
 
 class PolicyWorker:
@@ -59,10 +65,9 @@ class PolicyWorker:
         self._on_fault = on_fault
         self._wake = threading.Condition()
         self._users: dict[str, PolicyUser] = {}
-        self._waiting: dict[str, Job] = {}
-        self._turns: dict[str, int] = {}
+        self._turns = Turns()
         self._forgotten: list[str] = []
-        self._turn = self._failures = self._throws = 0
+        self._failures = self._throws = 0
         self._is_closing = False
         self._child: WorkerClient | None = None  # there is a process
         self._client: WorkerClient | None = None  # it can answer
@@ -74,7 +79,7 @@ class PolicyWorker:
         """Add a session."""
         with self._wake:
             self._users[session_id] = user
-            self._turns[session_id] = self._turn
+            self._turns.add(session_id)
 
     def greet(self, user: PolicyUser) -> None:
         """Tell a new session when the process is up already, or the policy cannot be loaded."""
@@ -89,17 +94,14 @@ class PolicyWorker:
         """Remove a session. Returns whether nobody is left, in which case `close` is due."""
         with self._wake:
             self._users.pop(session_id, None)
-            self._waiting.pop(session_id, None)
+            self._turns.leave(session_id)
             self._forgotten.append(session_id)
             return not self._users
 
     def ask(self, session_id: str, job: Job) -> None:
         """Queue a request; it replaces one of the same session that still waits."""
         with self._wake:
-            older = self._waiting.get(session_id)
-            if older is not None and older.request.reset and not job.request.reset:
-                job = replace(job, request=replace(job.request, reset=True))
-            self._waiting[session_id] = job
+            self._turns.ask(session_id, job)
             self._wake.notify()
 
     def close(self) -> None:
@@ -134,7 +136,7 @@ class PolicyWorker:
         if self._is_closing:
             return
         with self._wake:
-            self._waiting.clear()
+            self._turns.drop()
             users = list(self._users.values())
         for user in users:
             user.on_lost(message, will_return=will_return)
@@ -164,16 +166,25 @@ class PolicyWorker:
 
     def _serve_requests(self, client: WorkerClient) -> None:
         while True:
-            found = self._next()
+            taken = self._next(client.seats)
             if self._is_closing:
                 return
             if not client.is_alive():
                 raise WorkerLost(f"The policy's process {client.death()}.")
             for session_id in self._take_forgotten():
                 client.forget(session_id)
-            if found is not None:
-                user, job = found
-                self._count(user.serve(job, client))
+            if turns := [turn for user, job in taken if (turn := user.observe(job)) is not None]:
+                self._serve(turns, client)
+
+    def _serve(self, turns: list[Turn], client: WorkerClient) -> None:
+        def meanwhile() -> None:
+            for turn in turns:
+                turn.look()
+
+        answers = client.infer_together([turn.question for turn in turns], meanwhile=meanwhile)
+        served = [turn.take(answer) for turn, answer in zip(turns, answers, strict=True)]
+        for is_served in served:
+            self._count(is_served)
 
     def _count(self, is_served: bool) -> None:
         self._throws = 0 if is_served else self._throws + 1
@@ -188,17 +199,11 @@ class PolicyWorker:
             taken, self._forgotten = self._forgotten, []
         return taken
 
-    def _next(self) -> tuple[PolicyUser, Job] | None:
-        """The request whose session waited longest since its last turn; None after a while, to look around."""
+    def _next(self, limit: int) -> list[tuple[PolicyUser, Job]]:
+        """The requests whose turn it is; none after a while, to look around."""
         with self._wake:
-            self._wake.wait_for(lambda: self._waiting or self._is_closing, IDLE_CHECK_S)
-            if not self._waiting or self._is_closing:
-                return None
-            session_id = min(self._waiting, key=lambda name: self._turns.get(name, 0))
-            self._turn += 1
-            self._turns[session_id] = self._turn
-            job, user = self._waiting.pop(session_id), self._users.get(session_id)
-        return None if user is None else (user, job)
+            self._wake.wait_for(lambda: self._turns or self._is_closing, IDLE_CHECK_S)
+            return [(self._users[session_id], job) for session_id, job in self._turns.take(limit)]
 
 
 class WorkerPool:

@@ -5,7 +5,7 @@ served on its policy's; a lock per session keeps them apart, and is never held w
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -22,11 +22,11 @@ from lerobot_arena.core.stats import StageTimes
 from lerobot_arena.inference.joints import JointIntake
 from lerobot_arena.inference.manifest import PolicyManifest
 from lerobot_arena.inference.policies.protocol import PolicyInput
-from lerobot_arena.inference.pool import Job
 from lerobot_arena.inference.scores.protocol import Seen
 from lerobot_arena.inference.scores.scoring import Look, Scoring
 from lerobot_arena.inference.sync import Item, Match, Miss, Synchroniser, SyncRules
-from lerobot_arena.inference.worker_client import WorkerClient, WorkerLost
+from lerobot_arena.inference.turns import Job
+from lerobot_arena.inference.worker_client import Answer, Question, WorkerClient
 
 JOINTS = "joints"
 Pixels = NDArray[np.uint8]
@@ -179,41 +179,41 @@ class Session:
         self._miss(Miss(self._status.error_message or "the policy is still being loaded"))
         return False
 
-    def serve(self, job: Job, client: WorkerClient) -> bool:
-        """See pool.PolicyUser: observe, compute, publish."""
+    def observe(self, job: Job) -> "SessionTurn | None":
+        """See pool.PolicyUser: what it sees now, or a miss."""
         if self._is_closed or self._status.status != READY:
-            return True
+            return None
         started_ns = self._clock.steady_ns()
-        observed = self._observe(started_ns)
+        observed = self._assemble(started_ns)
         if isinstance(observed, Miss):
             self._miss(observed)
-            return True
+            return None
         history, match = observed
         synced_ns = self._clock.steady_ns()
         reset, self._reset_due = self._reset_due or job.request.reset, False
         look = Look(self._scoring, _seen(history[-1], match), self._clock, reset=reset)
-        try:
-            task = self.wanted.language_instruction
-            answer = client.infer(self.key, history, task=task, reset=reset, meanwhile=look)
-            if not np.isfinite(answer.chunk).all():
-                raise PolicyFailed("The policy answered with values that are not finite.")
-        except WorkerLost:
-            raise
-        except PolicyFailed as failed:
+        question = Question(self.key, history, self.wanted.language_instruction, reset)
+        return SessionTurn(self, job, question, match, look, started_ns, synced_ns)
+
+    def take(self, turn: "SessionTurn", answer: Answer | PolicyFailed) -> bool:
+        """Publish the answer to a turn, or say why there is none; False then."""
+        if not isinstance(answer, PolicyFailed) and not np.isfinite(answer.chunk).all():
+            answer = PolicyFailed("The policy answered with values that are not finite.")
+        if isinstance(answer, PolicyFailed):
             self._reset_due = True
-            self._change(status=ERROR, error_message=str(failed), errors=self._status.errors + 1)
+            self._change(status=ERROR, error_message=str(answer), errors=self._status.errors + 1)
             return False
-        computed_s = seconds_between(synced_ns, self._clock.steady_ns())
+        computed_s = seconds_between(turn.synced_ns, self._clock.steady_ns())
         stages = {
-            "queue": _ms(job.received_ns, started_ns),
-            "sync": _ms(started_ns, synced_ns),
+            "queue": _ms(turn.job.received_ns, turn.started_ns),
+            "sync": _ms(turn.started_ns, turn.synced_ns),
             **answer.stage_ms,
-            **look.stage_ms,
+            **turn.scoring.stage_ms,
         }
-        self._answer(job, match, answer.chunk, look.scores, stages, computed_s)
+        self._answer(turn.job, turn.match, answer.chunk, turn.scoring.scores, stages, computed_s)
         return True
 
-    def _observe(self, now_ns: int) -> tuple[list[PolicyInput], Match[Any]] | Miss:
+    def _assemble(self, now_ns: int) -> tuple[list[PolicyInput], Match[Any]] | Miss:
         with self._lock:
             manifest, sync = self._manifest, self._sync
             if manifest is None or sync is None:
@@ -294,6 +294,27 @@ class Session:
                 input_idle_s=max(0.0, seconds_between(self._input_ns, now_ns)),
                 stages=tuple(self._stages.read()),
             )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTurn:
+    """A request of a session with what it sees, on the way through its policy. Implements pool.Turn."""
+
+    session: Session
+    job: Job
+    question: Question
+    match: Match[Any]
+    scoring: Look
+    started_ns: int
+    synced_ns: int
+
+    def look(self) -> None:
+        """See pool.Turn: score the observation."""
+        self.scoring()
+
+    def take(self, answer: Answer | PolicyFailed) -> bool:
+        """See pool.Turn."""
+        return self.session.take(self, answer)
 
 
 def _seen(observed: PolicyInput, match: Match[Any]) -> Seen:

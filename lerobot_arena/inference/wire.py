@@ -52,14 +52,25 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
     return bytes(parts)
 
 
-class ObservationMemory:
-    """Room for `n_obs_steps` observations and one chunk, laid out alike by both ends from the same manifest."""
+Slot = tuple[int, int, dict[str, tuple[int, tuple[int, int, int]]]]
 
-    def __init__(self, manifest: PolicyManifest, fd: int | None = None) -> None:
+
+class ObservationMemory:
+    """`seats` times room for `n_obs_steps` observations and one chunk, laid out alike by both ends.
+
+    A seat belongs to one session for the length of one call.
+    """
+
+    def __init__(self, manifest: PolicyManifest, fd: int | None = None, *, seats: int = 1) -> None:
         self._offset = 0
         self._joints = len(manifest.joint_names)
-        self._slots = [self._slot(manifest) for _ in range(manifest.n_obs_steps)]
-        self._chunk_offset = self._take(MAX_HORIZON * max(1, self._joints) * 8)
+        self._seats = [
+            (
+                [self._slot(manifest) for _ in range(manifest.n_obs_steps)],
+                self._take(MAX_HORIZON * max(1, self._joints) * 8),
+            )
+            for _ in range(seats)
+        ]
         is_new = fd is None
         self.fd = os.memfd_create("arena-observation") if fd is None else fd
         if is_new:
@@ -71,21 +82,21 @@ class ObservationMemory:
         self._offset += -(-size // _ALIGN) * _ALIGN
         return start
 
-    def _slot(self, manifest: PolicyManifest) -> tuple[int, int, dict[str, tuple[int, tuple[int, int, int]]]]:
+    def _slot(self, manifest: PolicyManifest) -> Slot:
         state = self._take(8 * max(1, len(manifest.state_names)))
         frames = {
             c.name: (self._take(c.height * c.width * 3), (c.height, c.width, 3)) for c in manifest.cameras
         }
         return state, len(manifest.state_names), frames
 
-    def write(self, history: Sequence[PolicyInput]) -> None:
+    def write(self, history: Sequence[PolicyInput], *, seat: int = 0) -> None:
         """Copy observations in, oldest first. The shapes must be the manifest's."""
-        for (state, size, frames), item in zip(self._slots, history, strict=True):
+        for (state, size, frames), item in zip(self._seats[seat][0], history, strict=True):
             self._view(np.float64, state, (size,))[...] = item.state
             for name, (offset, shape) in frames.items():
                 self._view(np.uint8, offset, shape)[...] = item.frames[name]
 
-    def read(self, task: str, times_s: Sequence[float]) -> list[PolicyInput]:
+    def read(self, task: str, times_s: Sequence[float], *, seat: int = 0) -> list[PolicyInput]:
         """Views of what was written."""
         return [
             PolicyInput(
@@ -94,18 +105,18 @@ class ObservationMemory:
                 task,
                 time_s,
             )
-            for (state, size, frames), time_s in zip(self._slots, times_s, strict=True)
+            for (state, size, frames), time_s in zip(self._seats[seat][0], times_s, strict=True)
         ]
 
-    def write_chunk(self, chunk: FloatArray) -> None:
+    def write_chunk(self, chunk: FloatArray, *, seat: int = 0) -> None:
         """Copy an H×D answer in. Raises ValueError when it does not fit."""
         if chunk.ndim != 2 or chunk.shape[1] != self._joints or not 0 < chunk.shape[0] <= MAX_HORIZON:
             raise ValueError(f"a chunk of shape {chunk.shape} does not fit {self._joints} joints")
-        self._view(np.float64, self._chunk_offset, chunk.shape)[...] = chunk
+        self._view(np.float64, self._seats[seat][1], chunk.shape)[...] = chunk
 
-    def read_chunk(self, steps: int) -> FloatArray:
+    def read_chunk(self, steps: int, *, seat: int = 0) -> FloatArray:
         """A copy of the H×D answer."""
-        return self._view(np.float64, self._chunk_offset, (steps, self._joints)).copy()
+        return self._view(np.float64, self._seats[seat][1], (steps, self._joints)).copy()
 
     def _view(self, kind: Any, offset: int, shape: tuple[int, ...]) -> NDArray[Any]:
         return np.ndarray(shape, kind, buffer=self._map, offset=offset)

@@ -13,15 +13,22 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from lerobot_arena.core.errors import ArenaError
 from lerobot_arena.core.ids import escape
 from lerobot_arena.inference.manifest import PolicyManifest
-from lerobot_arena.inference.policies.protocol import LoadedModel, LoadOptions, Policy, PolicyInput
+from lerobot_arena.inference.policies.protocol import (
+    BatchedModel,
+    LoadedModel,
+    LoadOptions,
+    Policy,
+    PolicyInput,
+)
 from lerobot_arena.inference.policies.table import POLICIES
+from lerobot_arena.inference.policies.together import attempt, infer_together
 from lerobot_arena.inference.weights import file_sha256
 from lerobot_arena.inference.wire import ObservationMemory, receive, send
 
@@ -70,22 +77,16 @@ class Worker:
                 self._answer(self._infer, message)
 
     def _answer(self, work: Any, message: dict[str, Any]) -> None:
-        try:
-            answer = {"ok": True, **work(message)}
-        except ArenaError as error:
-            answer = {"ok": False, "error": str(error), "code": error.code}
-        except (
-            Exception
-        ) as error:  # a policy may throw anything; the process that asked decides what it means
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"[:2000], "code": "error"}
-        send(self._channel, answer)
+        done = attempt(work, message)
+        send(self._channel, _failure(done) if isinstance(done, Exception) else {"ok": True, **done})
 
     def _load(self, message: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
         manifest = PolicyManifest.from_json(message["manifest"])
         self._manifest = manifest
         self._record_dir = Path(message["record_dir"]) if message["record_dir"] else None
-        self._memory = ObservationMemory(manifest, message["memory_fd"])
+        self._memory = ObservationMemory(manifest, message["memory_fd"], seats=message["seats"])
+        self._seats = int(message["seats"])
         os.nice(int(message["nice"]))
         options = LoadOptions(message["device"], message["threads"])
         self._model: LoadedModel = POLICIES.load(manifest.kind)(manifest, options)
@@ -108,25 +109,52 @@ class Worker:
             {c.name: np.zeros((c.height, c.width, 3), np.uint8) for c in self._manifest.cameras},
             "warm up" if self._manifest.takes_task else "",
         )
-        policy = self._model.open()
-        policy.reset()
-        policy.infer([blank] * self._manifest.n_obs_steps)
-        policy.reset()
+        history = [blank] * self._manifest.n_obs_steps
+        policies = [self._model.open() for _ in range(self._seats)]
+        for size in sorted({1, self._seats}):
+            for policy in policies[:size]:
+                policy.reset()
+            for answer in self._compute([(policy, history) for policy in policies[:size]]):
+                if isinstance(answer, Exception):
+                    raise answer
+        policies[0].reset()  # it may share what it keeps with the sessions' own
 
     def _infer(self, message: dict[str, Any]) -> dict[str, Any]:
-        session = message["session"]
+        """One answer for each item, in order: items are of different sessions, and fail each for itself."""
+        turns = [attempt(self._turn, item, seat) for seat, item in enumerate(message["items"])]
+        sound = [seat for seat, turn in enumerate(turns) if not isinstance(turn, Exception)]
+        computed = dict(zip(sound, self._compute([turns[seat] for seat in sound]), strict=True))
+        answers = []
+        for seat, turn in enumerate(turns):
+            told = computed.get(seat, turn)
+            if not isinstance(told, Exception):
+                told = attempt(self._tell, turn[0], told, seat)
+            answers.append(_failure(told) if isinstance(told, Exception) else told)
+        return {"answers": answers}
+
+    def _turn(self, item: dict[str, Any], seat: int) -> tuple[Policy, list[PolicyInput]]:
+        session = item["session"]
         policy = self._policies.get(session)
         is_new = policy is None
         if policy is None:
             policy = self._policies[session] = self._model.open()
-        if is_new or message["reset"]:
+        if is_new or item["reset"]:
             policy.reset()
-        history = self._memory.read(message["task"], message["times_s"])
+        history = self._memory.read(item["task"], item["times_s"], seat=seat)
         if self._record_dir is not None:
             self._record(session, history[-1])
-        chunk = np.asarray(policy.infer(history), dtype=np.float64)
-        self._memory.write_chunk(chunk)
-        return {"steps": int(chunk.shape[0]), "stage_ms": dict(policy.stage_ms)}
+        return policy, history
+
+    def _compute(self, turns: list[tuple[Any, list[PolicyInput]]]) -> list[Any]:
+        """Chunks, or what the policy threw; together where it takes a batch."""
+        if len(turns) > 1:
+            return infer_together(cast(BatchedModel, self._model), turns)
+        return [attempt(policy.infer, history) for policy, history in turns]
+
+    def _tell(self, policy: Policy, actions: Any, seat: int) -> dict[str, Any]:
+        chunk = np.asarray(actions, dtype=np.float64)
+        self._memory.write_chunk(chunk, seat=seat)
+        return {"ok": True, "steps": int(chunk.shape[0]), "stage_ms": dict(policy.stage_ms)}
 
     def _record(self, session: str, item: PolicyInput) -> None:
         """What the policy was given, as npz: `state` and one array per camera. Oldest files are overwritten."""
@@ -140,6 +168,13 @@ class Worker:
             arrays: dict[str, Any] = {f"frame_{key}": value for key, value in item.frames.items()}
             np.savez(file, state=item.state, **arrays)
         target.with_suffix(".part").replace(target)
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """For the process that asked, which decides what it means."""
+    if isinstance(error, ArenaError):
+        return {"ok": False, "error": str(error), "code": error.code}
+    return {"ok": False, "error": f"{type(error).__name__}: {error}"[:2000], "code": "error"}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from lerobot_arena.core.errors import PolicyError, PolicyFailed
 from lerobot_arena.core.observation import FloatArray
 from lerobot_arena.inference.manifest import PolicyManifest
 from lerobot_arena.inference.policies.protocol import PolicyInput, default_threads
+from lerobot_arena.inference.policies.table import batch_limit
 from lerobot_arena.inference.wire import ObservationMemory, receive, send
 
 
@@ -28,15 +29,29 @@ class WorkerLost(PolicyFailed):
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How workers are run; `threads` 0 lets the worker use all cores but one."""
+    """How workers are run; `threads` 0 lets the worker use all cores but one, `max_batch` 1 asks one session at a time.
+
+    `infer_timeout_s` is for one answer; several that are computed together have as much time as one after the other.
+    """
 
     device: str = "cpu"
     threads: int = 0
     nice: int = 5
     load_timeout_s: float = 180.0
     infer_timeout_s: float = 5.0
+    max_batch: int = 8
     record_dir: str = ""
     warm_up: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a session asks; `history` is oldest first, newest last."""
+
+    session: str
+    history: Sequence[PolicyInput]
+    task: str = ""
+    reset: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,8 @@ class WorkerClient:
 
     def __init__(self, manifest: PolicyManifest, options: WorkerOptions) -> None:
         self._options = options
-        self._memory = ObservationMemory(manifest)
+        self.seats = min(options.max_batch, batch_limit(manifest))
+        self._memory = ObservationMemory(manifest, seats=self.seats)
         self.device = ""
         self.sha256 = ""
         ours, theirs = socket.socketpair()
@@ -107,6 +123,7 @@ class WorkerClient:
                 "op": "load",
                 "manifest": manifest.to_json(),
                 "memory_fd": self._memory.fd,
+                "seats": self.seats,
                 "device": self._options.device,
                 "threads": self._threads,
                 "nice": self._options.nice,
@@ -134,25 +151,46 @@ class WorkerClient:
 
         Raises PolicyFailed when the policy threw, WorkerLost when the process is no more.
         """
-        started = time.perf_counter()
-        self._memory.write(history)
-        copied_ms = (time.perf_counter() - started) * 1e3
-        message = {
-            "op": "infer",
-            "session": session,
-            "task": task,
-            "reset": reset,
-            "times_s": [item.time_s for item in history],
-        }
-        timeout_s = self._options.infer_timeout_s
-        self._tell(message, timeout_s, "computing")
+        question = Question(session, history, task, reset)
+        (answer,) = self.infer_together([question], meanwhile=meanwhile)
+        if isinstance(answer, PolicyFailed):
+            raise answer
+        return answer
+
+    def infer_together(
+        self, questions: Sequence[Question], *, meanwhile: Callable[[], None] = lambda: None
+    ) -> list[Answer | PolicyFailed]:
+        """Ask for the chunks of up to `seats` different sessions at once; each gets its own answer, in order.
+
+        Calls `meanwhile` here while the process computes. Raises WorkerLost when the process is no more.
+        """
+        copied_ms = [self._write(seat, question) for seat, question in enumerate(questions)]
+        items = [
+            {"session": q.session, "task": q.task, "reset": q.reset, "times_s": [i.time_s for i in q.history]}
+            for q in questions
+        ]
+        timeout_s = self._options.infer_timeout_s * len(questions)
+        self._tell({"op": "infer", "items": items}, timeout_s, "computing")
         try:
             meanwhile()
         finally:  # an answer left in the channel would be taken for that to the next question
-            answer = self._hear(timeout_s, "computing")
+            told = self._hear(timeout_s, "computing")
+        if not told["ok"]:  # the process itself failed, so nobody has an answer
+            return [PolicyFailed(f"The policy failed: {told['error']}") for _ in questions]
+        return [
+            self._read(seat, answer, copied)
+            for seat, (answer, copied) in enumerate(zip(told["answers"], copied_ms, strict=True))
+        ]
+
+    def _write(self, seat: int, question: Question) -> float:
+        started = time.perf_counter()
+        self._memory.write(question.history, seat=seat)
+        return (time.perf_counter() - started) * 1e3
+
+    def _read(self, seat: int, answer: dict[str, Any], copied_ms: float) -> Answer | PolicyFailed:
         if not answer["ok"]:
-            raise PolicyFailed(f"The policy failed: {answer['error']}")
-        chunk = self._memory.read_chunk(int(answer["steps"]))
+            return PolicyFailed(f"The policy failed: {answer['error']}")
+        chunk = self._memory.read_chunk(int(answer["steps"]), seat=seat)
         return Answer(chunk, {"copy": copied_ms, **answer["stage_ms"]})
 
     def forget(self, session: str) -> None:

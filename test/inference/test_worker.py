@@ -20,7 +20,7 @@ from lerobot_arena.inference.inspect import inspect_policy
 from lerobot_arena.inference.manifest import PolicyManifest
 from lerobot_arena.inference.policies.protocol import PolicyInput
 from lerobot_arena.inference.policies.table import POLICIES
-from lerobot_arena.inference.worker_client import WorkerClient, WorkerLost, WorkerOptions
+from lerobot_arena.inference.worker_client import Answer, Question, WorkerClient, WorkerLost, WorkerOptions
 from lerobot_arena.testing.act_checkpoint import write_act_checkpoint
 from lerobot_arena.testing.inference_rig import session, wait_for
 from lerobot_arena.testing.policy_folders import JOINTS, write_onnx, write_replay
@@ -96,6 +96,20 @@ def test_sessions_do_not_mix(worker: tuple[WorkerClient, PolicyManifest]) -> Non
     assert np.array_equal(client.infer("right", [observation(manifest, 1)]).chunk, alone)
     client.forget("right")
     assert np.array_equal(client.infer("right", [observation(manifest, 1)]).chunk, alone)
+
+
+def test_sessions_asked_together_get_what_each_gets_alone(
+    worker: tuple[WorkerClient, PolicyManifest],
+) -> None:
+    client, manifest = worker
+    seen = [observation(manifest, seed) for seed in range(client.seats)]
+    alone = [client.infer(f"alone{i}", [item], reset=True).chunk for i, item in enumerate(seen)]
+    asked = [Question(f"together{i}", [item], reset=True) for i, item in enumerate(seen)]
+    for answer, expected in zip(client.infer_together(asked), alone, strict=True):
+        assert isinstance(answer, Answer)
+        # A batch multiplies larger matrices, so sums round otherwise; joints go from -100 to 100.
+        assert np.abs(answer.chunk - expected).max() <= 1e-4
+        assert {"copy", "network"} <= set(answer.stage_ms)
 
 
 def test_an_answer_is_not_overwritten_by_the_next(worker: tuple[WorkerClient, PolicyManifest]) -> None:

@@ -113,74 +113,22 @@ class LeRobotModel:
         pre, post = load_processors(self.policy.config, self.folder, self.device)
         return LeRobotPolicy(self, pre, post)
 
-
-class LeRobotPolicy:
-    """One session of a LeRobot policy."""
-
-    def __init__(self, model: LeRobotModel, pre: Any, post: Any) -> None:
-        self._model, self._pre, self._post = model, pre, post
-        self._policy = model.policy
-        self._keys = {camera.name: camera.key for camera in model.manifest.cameras}
-        coeff = model.manifest.temporal_ensemble_coeff
-        self._ensemble = None if coeff is None else TemporalEnsemble(coeff, 1.0 / model.manifest.fps)
-        self.stage_ms: Mapping[str, float] = {}
-
-    def reset(self) -> None:
-        """Forget history: processors, queues where the policy has them, and the ensemble."""
-        self._pre.reset()
-        self._post.reset()
-        if self._model.manifest.keeps_state:
-            self._policy.reset()
-        if self._ensemble is not None:
-            self._ensemble.reset()
-
-    def infer(self, history: Sequence[PolicyInput]) -> FloatArray:
-        """One chunk. Raises PolicyFailed when the policy gives another shape than it declares."""
+    def compute(self, prepared: Sequence[list[dict[str, Any]]]) -> list[Any]:
+        """The policy's own chunk call on the histories of one or more sessions; see protocol.BatchedModel."""
         import torch
 
-        started = time.perf_counter()
         with torch.inference_mode():
-            batches = [self._pre(self._observation(item)) for item in history]
-            prepared = time.perf_counter()
-            actions = self._chunk(batches)
-            computed = time.perf_counter()
-            actions = self._post(actions)
-        chunk = np.asarray(actions.detach().to("cpu", torch.float64).numpy())
-        if chunk.ndim == 3:
-            chunk = chunk[0]
-        if chunk.ndim != 2 or chunk.shape[1] != len(self._model.manifest.joint_names):
-            raise PolicyFailed(
-                f"The policy answered with shape {chunk.shape} for {len(self._model.manifest.joint_names)} joints."
-            )
-        if self._ensemble is not None:
-            chunk = self._ensemble.update(chunk, history[-1].time_s)
-        ended = time.perf_counter()
-        self.stage_ms = {
-            "preprocess": (prepared - started) * 1e3,
-            "network": (computed - prepared) * 1e3,
-            "postprocess": (ended - computed) * 1e3,
-        }
-        return chunk
-
-    def _observation(self, item: PolicyInput) -> dict[str, Any]:
-        """As lerobot.policies.utils.prepare_observation_for_inference makes it."""
-        import torch
-
-        found: dict[str, Any] = {
-            self._keys[name]: (torch.from_numpy(np.array(frame)).type(torch.float32) / 255)
-            .permute(2, 0, 1)
-            .contiguous()
-            .unsqueeze(0)
-            .to(self._model.device)
-            for name, frame in item.frames.items()
-        }
-        if item.state.size:
-            state = torch.from_numpy(item.state.astype(np.float32)).unsqueeze(0)
-            found[STATE] = state.to(self._model.device)
-        return {**found, "task": item.task, "robot_type": ""}
+            if len(prepared) == 1:
+                return [self._chunk(prepared[0])]
+            newest = [batches[-1] for batches in prepared]
+            joined = {key: _joined([batch[key] for batch in newest]) for key in newest[0]}
+            actions = list(self.policy.predict_action_chunk(joined).split(1))
+        if len(actions) != len(prepared):
+            raise PolicyFailed(f"The policy gave {len(actions)} chunks for {len(prepared)} observations.")
+        return actions
 
     def _chunk(self, batches: list[dict[str, Any]]) -> Any:
-        policy, kind = self._policy, self._model.manifest.policy_type
+        policy, kind = self.policy, self.manifest.policy_type
         queues = getattr(policy, "_queues", None)
         if kind in STATELESS_TYPES or not isinstance(queues, dict):
             return policy.predict_action_chunk(batches[-1])
@@ -200,8 +148,95 @@ class LeRobotPolicy:
     def _stack_images(self, batch: dict[str, Any], kind: str) -> None:
         import torch
 
-        features = list(self._policy.config.image_features or {})
+        features = list(self.policy.config.image_features or {})
         if features and kind in _STACKED:
             batch[_STACKED[kind]] = torch.stack([batch[key] for key in features], dim=-4)
         elif features and kind == "tdmpc":
             batch["observation.image"] = batch[features[0]]
+
+
+def _joined(values: list[Any]) -> Any:
+    """One entry of several batches as that of one batch; what has no batch axis is alike in all of them."""
+    import torch
+
+    if isinstance(values[0], torch.Tensor):
+        return torch.cat(values)
+    if isinstance(values[0], list):
+        return [item for value in values for item in value]
+    return values[0]
+
+
+class LeRobotPolicy:
+    """One session of a LeRobot policy."""
+
+    def __init__(self, model: LeRobotModel, pre: Any, post: Any) -> None:
+        self._model, self._pre, self._post = model, pre, post
+        self._policy = model.policy
+        self._keys = {camera.name: camera.key for camera in model.manifest.cameras}
+        coeff = model.manifest.temporal_ensemble_coeff
+        self._ensemble = None if coeff is None else TemporalEnsemble(coeff, 1.0 / model.manifest.fps)
+        self._prepare_ms = 0.0
+        self.stage_ms: Mapping[str, float] = {}
+
+    def reset(self) -> None:
+        """Forget history: processors, queues where the policy has them, and the ensemble."""
+        self._pre.reset()
+        self._post.reset()
+        if self._model.manifest.keeps_state:
+            self._policy.reset()
+        if self._ensemble is not None:
+            self._ensemble.reset()
+
+    def infer(self, history: Sequence[PolicyInput]) -> FloatArray:
+        """One chunk. Raises PolicyFailed when the policy gives another shape than it declares."""
+        prepared = self.prepare(history)
+        started = time.perf_counter()
+        (actions,) = self._model.compute([prepared])
+        return self.finish(actions, history, network_ms=(time.perf_counter() - started) * 1e3)
+
+    def prepare(self, history: Sequence[PolicyInput]) -> list[dict[str, Any]]:
+        """The history through the checkpoint's own pre-processor; see protocol.BatchedPolicy."""
+        import torch
+
+        started = time.perf_counter()
+        with torch.inference_mode():
+            batches = [self._pre(self._observation(item)) for item in history]
+        self._prepare_ms = (time.perf_counter() - started) * 1e3
+        return batches
+
+    def finish(self, raw: Any, history: Sequence[PolicyInput], *, network_ms: float) -> FloatArray:
+        """The checkpoint's own post-processor and the ensemble; see protocol.BatchedPolicy."""
+        import torch
+
+        started = time.perf_counter()
+        with torch.inference_mode():
+            actions = self._post(raw)
+        chunk = np.asarray(actions.detach().to("cpu", torch.float64).numpy())
+        if chunk.ndim == 3:
+            chunk = chunk[0]
+        if chunk.ndim != 2 or chunk.shape[1] != len(self._model.manifest.joint_names):
+            raise PolicyFailed(
+                f"The policy answered with shape {chunk.shape} for {len(self._model.manifest.joint_names)} joints."
+            )
+        if self._ensemble is not None:
+            chunk = self._ensemble.update(chunk, history[-1].time_s)
+        finish_ms = (time.perf_counter() - started) * 1e3
+        self.stage_ms = {"preprocess": self._prepare_ms, "network": network_ms, "postprocess": finish_ms}
+        return chunk
+
+    def _observation(self, item: PolicyInput) -> dict[str, Any]:
+        """As lerobot.policies.utils.prepare_observation_for_inference makes it."""
+        import torch
+
+        found: dict[str, Any] = {
+            self._keys[name]: (torch.from_numpy(np.array(frame)).type(torch.float32) / 255)
+            .permute(2, 0, 1)
+            .contiguous()
+            .unsqueeze(0)
+            .to(self._model.device)
+            for name, frame in item.frames.items()
+        }
+        if item.state.size:
+            state = torch.from_numpy(item.state.astype(np.float32)).unsqueeze(0)
+            found[STATE] = state.to(self._model.device)
+        return {**found, "task": item.task, "robot_type": ""}

@@ -4,7 +4,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,23 @@ class LoadedModel(Protocol):
 
     def open(self) -> Policy:
         """A session's own policy."""
+
+
+class BatchedPolicy(Policy, Protocol):
+    """A policy whose call comes apart: what is the session's own, around what sessions can share."""
+
+    def prepare(self, history: Sequence[PolicyInput]) -> Any:
+        """What goes into the network; nothing of it is another session's."""
+
+    def finish(self, raw: Any, history: Sequence[PolicyInput], *, network_ms: float) -> FloatArray:
+        """Actions H×D from what the network gave for `prepare`'s answer, in `network_ms`. Sets `stage_ms`."""
+
+
+class BatchedModel(LoadedModel, Protocol):
+    """A model whose network takes several observations at once."""
+
+    def compute(self, prepared: Sequence[Any]) -> Sequence[Any]:
+        """The network's answer to each, in order. Raises when they don't fit one batch, or one of them is unusable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 """Every policy kind: one line here, one file beside it, and the contract suite runs over all of them."""
 
 from lerobot_arena.core.registry import Registry
+from lerobot_arena.inference.manifest import PolicyManifest
 
 _HERE = "lerobot_arena.inference.policies"
 
@@ -14,3 +15,11 @@ POLICIES = Registry(
         "hold": f"{_HERE}.hold_policy:load",
     },
 )
+# Kind and policy type → how many observations one call takes at most; its model is a protocol.BatchedModel. A line
+# needs a gain in bench/sessions.py: without one a batch only makes its first session wait for its last.
+BATCHES = {("lerobot", "act"): 8}
+
+
+def batch_limit(manifest: PolicyManifest) -> int:
+    """How many sessions this policy can answer in one call; 1 where its call keeps state."""
+    return 1 if manifest.keeps_state else BATCHES.get((manifest.kind, manifest.policy_type), 1)
