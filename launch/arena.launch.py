@@ -76,6 +76,7 @@ ARGUMENTS: tuple[tuple[str, str, str, list[str] | None], ...] = (
         "Fast DDS profile: local stays on this machine, network does not.",
         ["local", "network"],
     ),
+    ("record", "false", "Record from the start.", TRUTH),
     ("processes", "all", "Which rows of the table to start, parted by commas; all: every one.", None),
 )
 
@@ -129,6 +130,7 @@ def _options(given: dict[str, str]) -> BringupOptions:
         params_file=given["params_file"],
         log_level=given["log_level"],
         use_sim_time=given["use_sim_time"] == "true",
+        record=given["record"] == "true",
     )
 
 

@@ -29,6 +29,8 @@ _TORQUE_IS_CUT = {
     "lerobot": "connecting cuts the torque for a moment. Support the arm, then start everything again."
 }
 
+_EXECUTABLES = {"recording": "recorder"}
+
 Value = str | int | float | bool | tuple[str, ...]
 
 
@@ -46,6 +48,7 @@ class BringupOptions:
     params_file: str = ""
     log_level: str = "info"
     use_sim_time: bool = False
+    record: bool = False
 
     def __post_init__(self) -> None:
         check_arm(self.arm)
@@ -83,7 +86,7 @@ class ProcessSpec:
     @property
     def executable(self) -> str:
         """What `ros2 run lerobot_arena` runs."""
-        return f"{self.area}_node"
+        return f"{_EXECUTABLES.get(self.area, self.area)}_node"
 
     def ros_arguments(self, options: BringupOptions) -> list[str]:
         """The `--ros-args …` of this process; parameters of the table win over the parameter file."""
@@ -115,6 +118,7 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
     bridge: dict[str, Value] = {"port": options.port}
     if options.policy_roots:
         bridge["policy_roots"] = options.policy_roots
+    recorder: dict[str, Value] = {**robot, "record_on_start": options.record}
     return (
         ProcessSpec(
             "embodiment", "embodiment", 0, options.arm, driver, _TORQUE_IS_CUT.get(options.backend, "")
@@ -122,6 +126,7 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
         ProcessSpec("guard", "guard", 1, options.arm, robot),
         ProcessSpec("guard_rooms", "guard", 1, "virtual", {**robot, "virtual": True}),
         ProcessSpec("inference", "inference", 2, "arena", robot),
+        ProcessSpec("recorder", "recording", 2, options.arm, recorder),
         ProcessSpec("bridge", "bridge", 3, "arena", bridge),
     )
 

@@ -27,6 +27,8 @@ COMMANDS = {
     "boundary": "lerobot_arena.cli.boundary:app",
     "risk": "lerobot_arena.cli.risk:app",
     "guard": "lerobot_arena.cli.guard:app",
+    "record": "lerobot_arena.cli.record:app",
+    "bag": "lerobot_arena.cli.bag:app",
     "robot": "lerobot_arena.cli.robot:app",
     "export": "lerobot_arena.cli.export:export",
     "train-demo": "lerobot_arena.cli.train:train_demo",

@@ -77,6 +77,7 @@ def up(
     log_level: Annotated[LogLevel, typer.Option(help="Least severity shown.")] = LogLevel.info,
     dds: Dds = DdsProfile.local,
     seed: Seed = None,
+    record: Annotated[bool, typer.Option("--record", help="Record from the start.")] = False,
 ) -> None:
     """Start everything for one arm and keep it running. Nothing moves before a session is started.
 
@@ -94,6 +95,7 @@ def up(
         policy_roots=(str(data_dir / "policies"), *policy_root) if policy_root else (),
         params_file=params_file,
         log_level=log_level,
+        record=record,
     )
     raise typer.Exit(stacks.run(options, _until_asked_to_end, console=OUT, dds_profile=dds))
 

@@ -45,7 +45,7 @@ GUARD_VERBS = {
     "reset": RESET,
     "clear_queue": CLEAR_QUEUE,
 }
-RECORDER_VERBS = {verb: f"recorder/{verb}" for verb in ("start", "stop", "split", "snapshot")}
+RECORDER_VERBS = {verb: f"recorder/{verb}" for verb in ("start", "stop", "split", "snapshot", "status")}
 
 
 def on_arm(arm: str, name: str) -> str:

@@ -101,3 +101,12 @@ def base_of(topic: str) -> str:
 def as_in_seed(topic: str, arm: str) -> str:
     """A recorded name without the arm's namespace where the API shows it: `/dam/cycle` for `/arm/dam/cycle`."""
     return topic.removeprefix(f"/{arm}") if topic.startswith(f"/{arm}/") else topic
+
+
+def recordings_root(chosen: str, environment: Mapping[str, str]) -> Path:
+    """Where recordings are: `chosen`, else recordings/ in ARENA_DATA_DIR (~/.local/share/lerobot_arena)."""
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    base = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    data = environment.get("ARENA_DATA_DIR") or str(Path(base) / "lerobot_arena")
+    return Path(data).expanduser().absolute() / "recordings"

@@ -30,6 +30,7 @@ PARAMS = {
     "inference": "lerobot_arena.inference.params:InferenceParams",
     "guard": "lerobot_arena.guard.params:GuardParams",
     "bridge": "lerobot_arena.bridge.params:BridgeParams",
+    "recording": "lerobot_arena.recording.params:RecorderParams",
 }
 
 
