@@ -14,10 +14,11 @@ from lerobot_arena.bridge.size_limit import SizeLimit
 
 # Modules of bridge/routes; each has a `router`.
 ROUTES = (
-    "health", "sessions", "control", "debug", "arms", "runtime", "boundaries", "telemetry", "risk_log", "metrics", "ui",
+    "health", "sessions", "control", "debug", "arms", "runtime", "boundaries", "telemetry", "recorder",
+    "recordings", "recorded_risk", "risk_log", "metrics", "ui",
 )  # fmt: skip
 # The hosted layout of the original server has these below /api as well.
-ALSO_BELOW_API = ("sessions", "control", "debug", "health")
+ALSO_BELOW_API = ("sessions", "control", "debug", "health", "recordings")
 
 
 def create_app(services: Services) -> FastAPI:

@@ -6,6 +6,7 @@ from typing import Any
 
 from lerobot_arena.bridge.cycle_event import latency_of, perf_of, trace_id_of
 from lerobot_arena.core.cycle import CycleRecord
+from lerobot_arena.core.session import PAUSED, RUNNING
 from lerobot_arena.core.verdict import Decision, Verdict
 
 REJECT, CLAMP, PASS = "reject", "clamp", "pass"
@@ -36,6 +37,24 @@ def failure_type(verdicts: Sequence[Verdict]) -> str | None:
     if "L3" in layers:
         return HARDWARE_TRIGGERED
     return OOD_ONLY if layers == {"L0"} else GUARD_TRIGGERED
+
+
+class News:
+    """Which notable cycles are kept: while nothing runs, an objection that repeats itself (a sensor is off) once."""
+
+    def __init__(self) -> None:
+        self._idle: dict[str, tuple[Any, ...]] = {}
+
+    def holds(self, arm: str, record: CycleRecord) -> bool:
+        """Whether this one is kept; call it with every notable cycle of an arm, in order."""
+        if record.state in {RUNNING, PAUSED}:
+            self._idle.pop(arm, None)
+            return True
+        objected = tuple((v.check, v.decision) for v in record.verdicts if v.decision != Decision.PASS)
+        said = (record.state, record.risk, record.decision, objected)
+        is_news = self._idle.get(arm) != said
+        self._idle[arm] = said
+        return is_news
 
 
 def risk_event(record: CycleRecord, arm: str, *, mcap_filename: str | None = None) -> dict[str, Any]:

@@ -12,12 +12,10 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from lerobot_arena.bridge.feed import CycleItem
-from lerobot_arena.bridge.risk_event import risk_event
+from lerobot_arena.bridge.risk_event import News, risk_event
 from lerobot_arena.bridge.risk_store import RiskStore
 from lerobot_arena.core.clock import Clock
-from lerobot_arena.core.cycle import CycleRecord
 from lerobot_arena.core.risk import RiskLevel
-from lerobot_arena.core.session import PAUSED, RUNNING
 from lerobot_arena.core.verdict import Decision
 
 _log = logging.getLogger(__name__)
@@ -32,9 +30,8 @@ Glance = Callable[[Any], tuple[int, int]]
 
 
 class RiskLog:
-    """Keeps cycles that were changed or refused, and those whose risk differs from the cycle's before.
-
-    While nothing runs, an objection that only repeats itself (a sensor that is off) is kept once.
+    """Keeps cycles that were changed or refused, and those whose risk differs from the cycle's before, as far as they
+    are News.
     """
 
     def __init__(
@@ -45,7 +42,7 @@ class RiskLog:
         self._lock = threading.Lock()
         self._waiting: deque[CycleItem] = deque()
         self._risk: dict[str, int] = {}
-        self._idle: dict[str, tuple[Any, ...]] = {}
+        self._news = News()
         self._since_prune = _PRUNE_EVERY
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -100,7 +97,7 @@ class RiskLog:
                 self.dropped += 1
                 _log.warning("A cycle of arm %s could not be read: %s", item.arm, error)
                 continue
-            if self._is_news(item.arm, record):
+            if self._news.holds(item.arm, record):
                 events.append(risk_event(record, item.arm))
         try:
             self._store.insert(events)
@@ -112,13 +109,3 @@ class RiskLog:
         except SQLAlchemyError as error:
             self.dropped += len(events)
             _log.error("The risk log lost %d events, %d so far: %s", len(events), self.dropped, error)
-
-    def _is_news(self, arm: str, record: CycleRecord) -> bool:
-        if record.state in {RUNNING, PAUSED}:
-            self._idle.pop(arm, None)
-            return True
-        objections = tuple((v.check, v.decision) for v in record.verdicts if v.decision != Decision.PASS)
-        said = (record.state, record.risk, record.decision, objections)
-        is_news = self._idle.get(arm) != said
-        self._idle[arm] = said
-        return is_news

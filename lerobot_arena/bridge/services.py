@@ -17,6 +17,8 @@ from lerobot_arena.bridge.logs import RingLog
 from lerobot_arena.bridge.outbox import Outbox
 from lerobot_arena.bridge.policy_source import PolicySources
 from lerobot_arena.bridge.ports import ArmsLink
+from lerobot_arena.bridge.recording_store import RecordingStore
+from lerobot_arena.bridge.recordings import RecordingBook
 from lerobot_arena.bridge.risk_log import RiskLog
 from lerobot_arena.bridge.risk_store import RiskStore
 from lerobot_arena.bridge.runtime import Runtime
@@ -49,6 +51,7 @@ class Services:
     runtime: Runtime
     risk_store: RiskStore
     risk_log: RiskLog
+    recordings: RecordingBook
     pool: ThreadPoolExecutor
     outboxes: set[Outbox] = field(default_factory=set)
     """Of the telemetry clients that are connected."""
@@ -122,5 +125,6 @@ def build_services(
             max_events=settings.risk_log_max_events,
             max_age_days=settings.risk_log_max_age_days,
         ),
+        recordings=RecordingBook(settings.data_dir / "recordings", RecordingStore(engine)),
         pool=pool,
     )
