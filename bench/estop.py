@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test/safety"))
-from guard_rig import GuardProcess, StandIn, wait_until
 from report import percentiles_ms, show
 
 from lerobot_arena.ros.dds import apply_profile
+from lerobot_arena.testing.guard_rig import GuardProcess, StandIn, wait_until
 
 SOURCE = Path(__file__).resolve().parents[1] / "test/safety/chunk_source.py"
 TRIALS = 200

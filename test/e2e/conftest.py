@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+
+from lerobot_arena.testing.probe import Probe
 
 GUARD = "lerobot_arena.guard.node"
 
@@ -148,22 +149,17 @@ class Stack:
         return self.log.read_text(errors="replace")[-4000:]
 
 
-class Probe:
-    """Watches an arm's topics from a process of its own context; times are this process's steady clock."""
+class ArmProbe(Probe):
+    """Watches an arm's topics; times are this process's steady clock."""
 
     def __init__(self, domain: int) -> None:
-        import rclpy
-        from rclpy.executors import SingleThreadedExecutor
-
         from lerobot_arena.core.session import GuardState
         from lerobot_arena.ros import convert, qos
 
+        super().__init__("probe", domain=domain)
         self.commands: list[tuple[float, tuple[float, ...]]] = []
         self.joints: list[tuple[float, tuple[float, ...]]] = []
         self.states: list[tuple[float, GuardState]] = []
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=domain)
-        self.node = rclpy.create_node("probe", context=self.context)
 
         def on_command(message: Any) -> None:
             self.commands.append((time.monotonic(), tuple(message.positions)))
@@ -174,25 +170,11 @@ class Probe:
         def on_state(message: Any) -> None:
             self.states.append((time.monotonic(), convert.from_msg(GuardState, message)))
 
-        self.node.create_subscription(convert.own.JointCommand, "/arm/command", on_command, qos.STREAM)
-        self.node.create_subscription(convert.JointState, "/arm/joint_states", on_joints, qos.SENSOR)
-        self.node.create_subscription(convert.own.GuardState, "/arm/guard/state", on_state, qos.LATCHED)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self._spin, daemon=True)
-        self.thread.start()
-
-    def _spin(self) -> None:
-        while not self.ending.is_set():
-            self.executor.spin_once(timeout_sec=0.1)
-
-    def close(self) -> None:
-        self.ending.set()
-        self.thread.join(5)
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
+        listen = self.node.create_subscription
+        listen(convert.own.JointCommand, "/arm/command", on_command, qos.STREAM)
+        listen(convert.JointState, "/arm/joint_states", on_joints, qos.SENSOR)
+        listen(convert.own.GuardState, "/arm/guard/state", on_state, qos.LATCHED)
+        self.start()
 
     def commands_since(self, instant: float) -> list[tuple[float, tuple[float, ...]]]:
         return [item for item in self.commands if item[0] >= instant]
@@ -207,8 +189,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, module_ros_domain: int) -> I
 
 
 @pytest.fixture(scope="module")
-def probe(stack: Stack) -> Iterator[Probe]:
-    made = Probe(stack.domain)
+def probe(stack: Stack) -> Iterator[ArmProbe]:
+    made = ArmProbe(stack.domain)
     stack.wait_for("joint states on the probe", lambda: made.joints, 30)
     yield made
     made.close()

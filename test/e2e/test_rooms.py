@@ -2,7 +2,6 @@
 """Sessions whose joints come from clients: virtual arms on a slow policy, and a client that falls silent."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from lerobot_arena.core.robot import load_robot
+from lerobot_arena.testing.probe import Probe
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -24,7 +24,7 @@ MARGIN_S = 1.0
 class Client:
     """A robot somewhere else: says its joints, hears what was executed."""
 
-    def __init__(self, context: Any, node: Any, topics: dict[str, Any], session_id: str) -> None:
+    def __init__(self, node: Any, topics: dict[str, Any]) -> None:
         from lerobot_arena.ros import convert, qos
 
         self.heard: list[float] = []
@@ -47,39 +47,22 @@ class Client:
         )
 
 
-class Clients:
+class Clients(Probe):
     """All clients on one node; `are_talking` says joints at 50 Hz."""
 
     def __init__(self, domain: int) -> None:
-        import rclpy
-        from rclpy.executors import SingleThreadedExecutor
-
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=domain)
-        self.node = rclpy.create_node("clients", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
+        super().__init__("clients", domain=domain)
         self.clients: dict[str, Client] = {}
         self.are_talking = True
         self.node.create_timer(0.02, self._talk)
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self._spin, daemon=True)
+
+    def add(self, session_id: str, topics: dict[str, Any]) -> None:
+        self.clients[session_id] = Client(self.node, topics)
 
     def _talk(self) -> None:
         if self.are_talking:
             for client in self.clients.values():
                 client.say()
-
-    def _spin(self) -> None:
-        while not self.ending.is_set():
-            self.executor.spin_once(timeout_sec=0.1)
-
-    def close(self) -> None:
-        self.ending.set()
-        self.thread.join(5)
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +80,8 @@ def clients(stack: Any) -> Iterator[Clients]:
         assert answer.status_code == 200, answer.text
         rooms = stack.status(session_id)["rooms"]
         assert rooms["joint_input_room_id"] == f"{session_id}-joint-input"
-        made.clients[session_id] = Client(made.context, made.node, rooms["topics"], session_id)
-    made.thread.start()
+        made.add(session_id, rooms["topics"])
+    made.start()
     yield made
     made.close()
 

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guard process with somebody who stands in for everybody around it."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from guard_rig import GuardProcess, StandIn
+from lerobot_arena.testing.guard_rig import GuardProcess, StandIn
 
 
 @pytest.fixture

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from guard_rig import ACTION_TIMEOUT_S, MARGIN_S, PERIOD_S, GuardProcess, StandIn, wait_until
 
 from lerobot_arena.core.session import GuardState
+from lerobot_arena.testing.guard_rig import (
+    ACTION_TIMEOUT_S,
+    MARGIN_S,
+    PERIOD_S,
+    GuardProcess,
+    StandIn,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]
 

@@ -15,7 +15,15 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from guard_rig import ACTION_TIMEOUT_S, MARGIN_S, PERIOD_S, GuardProcess, StandIn, wait_until
+
+from lerobot_arena.testing.guard_rig import (
+    ACTION_TIMEOUT_S,
+    MARGIN_S,
+    PERIOD_S,
+    GuardProcess,
+    StandIn,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.cycle import ChunkRequest, CycleRecord, JointCommand
-from lerobot_arena.core.observation import JointSample
+from lerobot_arena.core.observation import FloatArray, JointSample
 from lerobot_arena.core.robot import load_robot
 from lerobot_arena.core.session import (
     READY,
@@ -27,6 +26,8 @@ from lerobot_arena.core.session import (
     SessionsWanted,
     SessionWanted,
 )
+from lerobot_arena.testing import bench
+from lerobot_arena.testing.probe import Probe
 
 ROBOT = load_robot("so101")
 NAMES = ROBOT.joint_names
@@ -38,31 +39,22 @@ ROOM_IN, ROOM_OUT = "/rooms/w/demoZ2djointZ2dinput", "/rooms/w/demoZ2djointZ2dou
 
 
 def wait_until(what: str, done: Callable[[], Any], timeout_s: float = 60.0) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if result := done():
-            return result
-        time.sleep(0.01)
-    pytest.fail(f"waited {timeout_s} s for: {what}")
+    """Poll `done` until it is true and return it. Raises AssertionError naming `what` after `timeout_s`."""
+    return bench.wait_until(what, done, timeout_s)
 
 
-class StandIn:
+class StandIn(Probe):
     """Speaks for everybody around the guard. Instants are this process's steady clock."""
 
     def __init__(self, *, is_virtual: bool = False) -> None:
-        import rclpy
-        from rclpy.executors import SingleThreadedExecutor
-
         from lerobot_arena.ros import convert, qos
 
+        super().__init__("stand_in")
         self.convert, self.qos = convert, qos
         self.is_virtual = is_virtual
         self.arm = "virtual/demo" if is_virtual else "arm"
         self.unit = "normalized"
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.node = rclpy.create_node("stand_in", context=self.context)
-        self.measured = np.zeros(6)
+        self.measured: FloatArray = np.zeros(6)
         self.speed = 0.0
         self.is_answering = self.are_joints_alive = True
         self.commands: list[tuple[float, JointCommand]] = []
@@ -74,11 +66,7 @@ class StandIn:
         self._chunks = 0
         self._talk()
         self._listen()
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
+        self.start()
 
     def _name(self, name: str) -> str:
         return f"/{self.arm}/{name}"
@@ -126,17 +114,6 @@ class StandIn:
         self.estop_topic = self.node.create_publisher(
             self.convert.Empty, self._name("guard/estop"), qos.STREAM
         )
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self.executor.spin_once(timeout_sec=0.1)
-
-    def close(self) -> None:
-        self._ending.set()
-        self._thread.join(5)
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
 
     def say_joints(self) -> None:
         if not self.are_joints_alive:
@@ -207,9 +184,12 @@ class StandIn:
         assert client.wait_for_service(60.0), f"nobody serves {verb}"
         done = threading.Event()
         answer: list[Any] = []
-        client.call_async(self.convert.Trigger.Request()).add_done_callback(
-            lambda future: (answer.append((future.result(), time.monotonic())), done.set())
-        )
+
+        def on_answer(future: Any) -> None:
+            answer.append((future.result(), time.monotonic()))
+            done.set()
+
+        client.call_async(self.convert.Trigger.Request()).add_done_callback(on_answer)
         assert done.wait(30.0), f"{verb} did not answer"
         response, instant = answer[0]
         return response.success, response.message, instant
