@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lerobot_arena.cli.bag_parts import export, info
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.output import print_line
 from lerobot_arena.cli.session import AsJson
@@ -16,6 +17,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Recordings: MCAP files, or folders of them. No bridge has to run.",
 )
+app.command()(info)
+app.command()(export)
 
 
 @app.command()
