@@ -262,14 +262,17 @@ class GuardedArm:
         self._ports.state_changed()
 
     def reset(self) -> Answer:
-        """Unlatch, disarmed; refused while what it was latched for is still there."""
+        """To idle, disarmed; refused while what an e-stop was latched for is still there."""
         self.refresh()
-        was_running = self._machine.status.run_was_cut
-        message = "Stopped by the e-stop, which has been reset: start again." if was_running else ""
+        before = self._machine.status
+        message = "Stopped by the e-stop, which has been reset: start again." if before.run_was_cut else ""
         try:
             self._machine.reset(message, self._prospect.causes or self._cooldown())
         except Conflict as error:
             return Answer(False, str(error))
+        if not before.is_latched:
+            self._ports.state_changed()
+            return Answer(True, "Nothing was latched; the arm is idle.")
         self._reset_ns = self._clock.steady_ns()
         self._book.retry(self.knowledge.body)
         self._ports.clear_emergency()

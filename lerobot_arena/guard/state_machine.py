@@ -114,14 +114,19 @@ class StateMachine[R]:
             return True
 
     def reset(self, message: str, causes: Sequence[str] = ()) -> None:
-        """Leave the emergency, disarmed. Raises Conflict when there is none, or while a cause persists."""
+        """From emergency or stopped to idle, disarmed; `message` stays readable.
+
+        Raises Conflict while a run is under way, and while a cause of the emergency persists.
+        """
         with self._lock:
             old = self._status
-            if not old.is_latched:
-                raise Conflict("The e-stop is not latched: there is nothing to reset.")
-            if causes:
+            if old.is_under_way:
+                raise Conflict(
+                    f"This arm is {old.state}, and its e-stop is not latched: there is nothing to reset."
+                )
+            if old.is_latched and causes:
                 raise Conflict(" ".join(causes))
-            self._status = Status(STOPPED, old.epoch, message, old.run)
+            self._status = Status(IDLE, old.epoch, message, old.run)
 
     def commit(self, epoch: int, send: Callable[[], None]) -> bool:
         """Send a command of this epoch unless its run has ended; the only way a command leaves."""

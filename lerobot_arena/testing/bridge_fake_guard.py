@@ -6,7 +6,7 @@ from dataclasses import replace
 from lerobot_arena.bridge.ports import VerbAnswer
 from lerobot_arena.core.guard_config import DEFAULT_TASK, RunWanted
 from lerobot_arena.core.risk import RiskLevel
-from lerobot_arena.core.session import EMERGENCY, PAUSED, RUNNING, STOPPED, GuardState
+from lerobot_arena.core.session import EMERGENCY, IDLE, PAUSED, RUNNING, STOPPED, GuardState
 from lerobot_arena.testing.bridge_fake_values import PERIOD_S
 
 Answered = tuple[GuardState, VerbAnswer]
@@ -73,12 +73,12 @@ def estop(guard: GuardState) -> Answered:
 
 
 def reset(guard: GuardState, causes: tuple[str, ...]) -> Answered:
-    """Unlatch, unless a cause persists."""
-    if not guard.estop_latched:
+    """To idle, unless it runs or a cause persists."""
+    if guard.state in {RUNNING, PAUSED}:
         return guard, VerbAnswer(False, "The e-stop is not latched: there is nothing to reset.")
-    if causes:
+    if guard.estop_latched and causes:
         return guard, VerbAnswer(False, " ".join(causes))
     released = replace(
-        guard, state=STOPPED, estop_latched=False, message="Stopped by the e-stop.", risk=RiskLevel.NORMAL
+        guard, state=IDLE, estop_latched=False, message="Stopped by the e-stop.", risk=RiskLevel.NORMAL
     )
     return released, VerbAnswer(True, "The e-stop is reset.")

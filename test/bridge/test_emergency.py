@@ -60,7 +60,7 @@ async def test_a_running_session_reads_stopped_and_names_the_estop_until_and_aft
     assert (await rig.verb("stop")).status_code == 200
     assert rig.fake.guards["arm"].estop_latched
     reset = await rig.http.post("/api/control/reset")
-    assert reset.status_code == 200 and reset.json()["reset"] is True and reset.json()["state"] == "stopped"
+    assert reset.status_code == 200 and reset.json()["reset"] is True and reset.json()["state"] == "idle"
     assert (await rig.status())["status"] == "stopped"
     await rig.start()
 

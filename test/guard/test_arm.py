@@ -151,7 +151,7 @@ def test_a_reset_ends_disarmed_and_moves_nothing(world: GuardWorld) -> None:
     assert world.arm.reset().success
     world.step(100)
     state = world.arm.state()
-    assert (state.state, state.estop_latched, len(world.commands)) == (STOPPED, False, sent)
+    assert (state.state, state.estop_latched, len(world.commands)) == (IDLE, False, sent)
     assert "e-stop" in state.message
     assert world.ports.sink_calls == ["emergency_stop", "clear_emergency"]
     old = state.epoch
@@ -159,10 +159,12 @@ def test_a_reset_ends_disarmed_and_moves_nothing(world: GuardWorld) -> None:
     assert world.arm.state().epoch > old
 
 
-def test_a_reset_without_an_estop_says_so(world: GuardWorld) -> None:
-    assert not world.arm.reset().success
+def test_a_reset_without_an_estop_ends_stopped_and_leaves_a_run_alone(world: GuardWorld) -> None:
     world.start()
     assert not world.arm.reset().success and world.state == RUNNING
+    world.arm.stop()
+    assert world.arm.reset().success and world.state == IDLE
+    assert "clear_emergency" not in world.ports.sink_calls
 
 
 def test_an_embodiment_in_emergency_latches_its_guard(world: GuardWorld) -> None:
@@ -172,7 +174,7 @@ def test_an_embodiment_in_emergency_latches_its_guard(world: GuardWorld) -> None
     world.step(30)
     assert world.arm.reset().success
     world.arm.on_embodiment(stopped_embodiment())  # sent before it heard of the reset
-    assert world.state == STOPPED
+    assert world.state == IDLE
     assert "emergency stop" in world.arm.start().message
     world.arm.on_embodiment(stopped_embodiment(False))
     world.start()

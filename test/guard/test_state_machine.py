@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lerobot_arena.core.errors import Conflict
 from lerobot_arena.core.session import EMERGENCY, IDLE, RUNNING, STOPPED
@@ -68,7 +68,8 @@ def test_the_first_reason_of_an_emergency_stays() -> None:
     assert made.estop("first") and not made.estop("second")
     assert made.status.message == "first" and made.status.run_was_cut
     made.reset("done")
-    assert (made.status.state, made.status.message) == (STOPPED, "done")
+    assert (made.status.state, made.status.message) == (IDLE, "done")
+    made.start([], str)
     with pytest.raises(Conflict, match="not latched"):
         made.reset("again")
 
@@ -101,11 +102,14 @@ class Verbs(RuleBasedStateMachine):
         self.made.estop("e-stop")
         self.model = EMERGENCY
 
-    @precondition(lambda self: self.model == EMERGENCY)
-    @rule()
-    def reset(self) -> None:
-        self.made.reset("reset")
-        self.model = STOPPED
+    @rule(caused=st.booleans())
+    def reset(self, caused: bool) -> None:
+        if self.model == RUNNING or (caused and self.model == EMERGENCY):
+            with pytest.raises(Conflict):
+                self.made.reset("reset", ["cause"] if caused else [])
+        else:
+            self.made.reset("reset", ["cause"] if caused else [])
+            self.model = IDLE
 
     @invariant()
     def agrees(self) -> None:

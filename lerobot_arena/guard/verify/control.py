@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import nan
 from typing import ClassVar
 
-from lerobot_arena.core.session import EMERGENCY, PAUSED, RUNNING, STOPPED, EmbodimentStatus
+from lerobot_arena.core.session import EMERGENCY, IDLE, PAUSED, RUNNING, STOPPED, EmbodimentStatus
 from lerobot_arena.guard.arm import GuardedArm
 from lerobot_arena.guard.chain import Chain
 from lerobot_arena.guard.checks.protocol import Body, Check, CheckInput, Finding, NoParams, Phase
@@ -59,7 +59,7 @@ def reset_moves_nothing(subject: Subject, claims: Claims) -> None:
     answer = world.arm.reset()
     claims.that(answer.success, f"{answer.message}", f"reset refused: {answer.message}")
     world.step(subject.cycles(2.0))
-    claims.state(world, STOPPED)
+    claims.state(world, IDLE)
     claims.silent_since(world, sent, "before a start")
 
 
