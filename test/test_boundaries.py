@@ -21,7 +21,7 @@ AREAS = {
     "inference": {"core"},
     "guard": {"core"},
     "rooms": {"core"},
-    "recording": {"core"},
+    "recording": {"core", "inference", "guard"},
     "platform": {"core", "embodiment", "inference"},
     "bridge": {"core", "rooms", "inference", "guard", "recording"},
     "bringup": {"core", "ros"},
@@ -46,6 +46,15 @@ NARROWED: dict[tuple[str, str], tuple[str, ...]] = {
     ),
     ("cli", "bridge"): ("lerobot_arena.bridge.fault_rows",),
 }  # fmt: skip
+# A recording is played to a live session's own eyes, and to a guard in memory.
+NARROWED["recording", "inference"] = tuple(
+    f"lerobot_arena.inference.{name}."
+    for name in ("inspect", "joints", "manifest", "params", "policies.protocol", "session", "sync")
+)
+NARROWED["recording", "guard"] = tuple(
+    f"{_GUARD}.{name}."
+    for name in ("knowledge", "pacing", "params", "robot_model", "verify.subject", "verify.world")
+)
 # A node may keep its topics and services in a file of their own.
 RIM = {"node.py", "edge.py"}
 # A test's own ends of topics.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lerobot_arena.cli.bag_parts import export, info
+from lerobot_arena.cli.bag_parts import export, info, to_dataset
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.output import print_line
 from lerobot_arena.cli.session import AsJson
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(info)
 app.command()(export)
+app.command("to-dataset")(to_dataset)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from lerobot_arena.cli.output import print_fields, print_json, print_line, print_table
+from lerobot_arena.cli.output import ERR, print_fields, print_json, print_line, print_table
 from lerobot_arena.cli.session import AsJson
 from lerobot_arena.core.clock import NS
 from lerobot_arena.core.errors import InvalidInput
@@ -151,3 +151,58 @@ def _stretch(recording: Recording, start: int, end: int) -> tuple[int, int]:
 
 def _new(path: Path) -> TextIO:
     return path.open("x", encoding="utf-8", newline="")
+
+
+def to_dataset(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings, each an MCAP file or a folder; last the new dataset's folder."),
+    ],
+    policy: Annotated[
+        str,
+        typer.Option(help="Whose cameras, joints, unit and rate: a folder or `demo`; else the one that ran."),
+    ] = "",
+    robot: Annotated[str, typer.Option(help="A shipped robot, or a robot file; else the recorded one.")] = "",
+    task: Annotated[str, typer.Option(help="The task's text; else the session's.")] = "",
+    repo_id: Annotated[str, typer.Option(help="LeRobot's name of the dataset.")] = "local/recordings",
+    videos: Annotated[bool, typer.Option("--videos", help="Pictures as video, smaller and lossy.")] = False,
+    successful: Annotated[
+        bool, typer.Option("--successful", help="Only runs that the task's referee called a success.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Turn recordings into a LeRobotDataset v3. Each run of the arm is an episode; frames are what the policy saw.
+
+    Needs LeRobot, and a recorder that keeps all pictures (images: all).
+    """
+    from lerobot_arena.recording.to_dataset import write_dataset
+    from lerobot_arena.recording.view import view_of
+
+    if len(paths) < 2:
+        raise InvalidInput("Name at least one recording, and the new dataset's folder.")
+    *recorded, out = paths
+    opened: list[Recording] = []
+    try:
+        for path in recorded:
+            opened.append(open_recording(path))
+        views = [(recording, view_of(recording, policy=policy, robot=robot)) for recording in opened]
+        written = write_dataset(
+            views, out, repo_id=repo_id, task=task, use_videos=videos, only_successful=successful,
+            on_episode=lambda so_far: ERR.print(f"{so_far.episodes} episodes, {so_far.frames} frames", end="\r"),
+        )  # fmt: skip
+    finally:
+        for recording in opened:
+            recording.close()
+    if as_json:
+        print_json(
+            {
+                "episodes": written.episodes,
+                "frames": written.frames,
+                "left_out": written.left_out,
+                "misses": dict(written.misses),
+            }
+        )
+        return
+    print_line(f"Written to {out}: {written.episodes} episodes, {written.frames} frames.")
+    for reason, count in written.misses.most_common(5):
+        print_line(f"  {count} instants left out: {reason}")

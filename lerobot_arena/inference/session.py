@@ -184,7 +184,7 @@ class Session:
         if self._is_closed or self._status.status != READY:
             return None
         started_ns = self._clock.steady_ns()
-        observed = self._assemble(started_ns)
+        observed = self.assemble(started_ns)
         if isinstance(observed, Miss):
             self._miss(observed)
             return None
@@ -213,7 +213,8 @@ class Session:
         self._answer(turn.job, turn.match, answer.chunk, turn.scoring.scores, stages, computed_s)
         return True
 
-    def _assemble(self, now_ns: int) -> tuple[list[PolicyInput], Match[Any]] | Miss:
+    def assemble(self, now_ns: int) -> tuple[list[PolicyInput], Match[Any]] | Miss:
+        """What the policy is given now, oldest first, or why there is nothing to give."""
         with self._lock:
             manifest, sync = self._manifest, self._sync
             if manifest is None or sync is None:
