@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose turn it is at a policy that sessions share. Pure and without a lock: its owner has one.
 
-Of each session at most one request waits: the newest, which inherits an unserved reset. The session that waited
-longest since its last turn is first, so nobody is served twice while another one waits.
+Of each session at most one request waits: the newest, which inherits an unserved reset and its older's place in the
+queue. A session that was served goes behind all that wait, so nobody is served twice while another one waits.
 """
 
 from dataclasses import dataclass, replace
@@ -22,30 +22,29 @@ class Turns:
     """The waiting requests of the sessions at one policy. True while one waits."""
 
     def __init__(self) -> None:
+        self._present: set[str] = set()
         self._waiting: dict[str, Job] = {}
-        self._latest: dict[str, int] = {}
-        self._turn = 0
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
     def add(self, session_id: str) -> None:
-        """A session comes, as one that had its turn just now."""
-        self._latest[session_id] = self._turn
+        """A session comes."""
+        self._present.add(session_id)
 
     def leave(self, session_id: str) -> None:
         """A session goes, and its request with it."""
-        self._latest.pop(session_id, None)
+        self._present.discard(session_id)
         self._waiting.pop(session_id, None)
 
     def ask(self, session_id: str, job: Job) -> None:
         """A request; it replaces one of the same session that still waits. A session that left has none."""
-        if session_id not in self._latest:
+        if session_id not in self._present:
             return
         older = self._waiting.get(session_id)
         if older is not None and older.request.reset and not job.request.reset:
             job = replace(job, request=replace(job.request, reset=True))
-        self._waiting[session_id] = job
+        self._waiting[session_id] = job  # a dict keeps the place of a key it has
 
     def drop(self) -> None:
         """Nothing waits any more."""
@@ -53,9 +52,5 @@ class Turns:
 
     def take(self, limit: int) -> list[tuple[str, Job]]:
         """The next sessions and their requests, at most `limit`, each another session's, the longest wait first."""
-        # A stable sort: sessions that never had a turn go in the order in which they asked.
-        chosen = sorted(self._waiting, key=lambda name: self._latest[name])[:limit]
-        for session_id in chosen:
-            self._turn += 1
-            self._latest[session_id] = self._turn
+        chosen = list(self._waiting)[:limit]
         return [(session_id, self._waiting.pop(session_id)) for session_id in chosen]

@@ -3,12 +3,13 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lerobot_arena.core.cycle import ChunkRequest
 from lerobot_arena.inference.turns import Job, Turns
 
-NAMES = "abcdefgh"
+NAMES = "abcd"
+SOME = st.sets(st.sampled_from(NAMES), min_size=1)
 
 
 def job(session_id: str, sequence: int = 1, *, reset: bool = False) -> Job:
@@ -26,44 +27,44 @@ class SharedPolicy(RuleBasedStateMachine):
         self.owes_reset: set[str] = set()
         self.served_since: dict[str, list[str]] = {}
         self.sequence = 0
+        self.come(set(NAMES))
 
-    @rule(name=st.sampled_from(NAMES))
-    def come(self, name: str) -> None:
-        if name not in self.present:
-            self.present.add(name)
+    @rule(names=SOME)
+    def come(self, names: set[str]) -> None:
+        self.present |= names
+        for name in sorted(names):
             self.turns.add(name)
 
-    @rule(name=st.sampled_from(NAMES))
-    def go(self, name: str) -> None:
-        self.present.discard(name)
-        self.turns.leave(name)
-        self._forget(name)
-
-    @rule(name=st.sampled_from(NAMES), reset=st.booleans())
-    def ask(self, name: str, reset: bool) -> None:
-        self.sequence += 1
-        self.turns.ask(name, job(name, self.sequence, reset=reset))
-        if name in self.present:
-            self.newest[name] = self.sequence
-            self.served_since.setdefault(name, [])
-            if reset:
-                self.owes_reset.add(name)
-
-    @rule()
-    def drop(self) -> None:
-        self.turns.drop()
-        for name in list(self.newest):
+    @rule(names=SOME, is_process_lost=st.booleans())
+    def end(self, names: set[str], is_process_lost: bool) -> None:
+        """Sessions go, or the process does and with it all that waits."""
+        if is_process_lost:
+            self.turns.drop()
+        else:
+            self.present -= names
+        for name in list(self.newest) if is_process_lost else names:
             self._forget(name)
+            if not is_process_lost:
+                self.turns.leave(name)
 
-    @precondition(lambda self: self.newest)
-    @rule(limit=st.integers(1, 10))
+    @rule(names=st.permutations(NAMES), count=st.integers(1, len(NAMES)), reset=st.booleans())
+    def ask(self, names: list[str], count: int, reset: bool) -> None:
+        for name in names[:count]:
+            self.sequence += 1
+            self.turns.ask(name, job(name, self.sequence, reset=reset))
+            if name in self.present:
+                self.newest[name] = self.sequence
+                self.served_since.setdefault(name, [])
+                if reset:
+                    self.owes_reset.add(name)
+
+    @rule(limit=st.integers(1, 3))
     def serve(self, limit: int) -> None:
-        waiting = dict(self.newest)
         taken = self.turns.take(limit)
         names = [name for name, _ in taken]
-        assert len(names) == len(set(names)) == min(limit, len(waiting))
+        assert len(names) == len(set(names)) == min(limit, len(self.newest))
         for name, found in taken:
-            assert found.request.sequence == waiting[name], "only the newest request is served"
+            assert found.request.sequence == self.newest[name], "only the newest request is served"
             assert found.request.reset == (name in self.owes_reset), "a reset is neither lost nor invented"
             self._forget(name)
         for others in self.served_since.values():
@@ -87,7 +88,7 @@ class SharedPolicy(RuleBasedStateMachine):
 TestSharedPolicy = SharedPolicy.TestCase
 
 
-@given(st.permutations(NAMES), st.integers(1, 9))
+@given(st.permutations(NAMES), st.integers(1, 5))
 def test_in_a_closed_loop_everyone_has_the_same_number_of_turns(order: list[str], limit: int) -> None:
     turns, counts = Turns(), dict.fromkeys(NAMES, 0)
     for name in order:
