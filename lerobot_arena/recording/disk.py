@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file layer under a recording. Tests put one there that forgets, fills up or vanishes."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -44,9 +45,14 @@ class RealFile:
     """A file of the operating system; holds a lock that ends with the process."""
 
     def __init__(self, path: Path) -> None:
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, f"{path.name} is there already")
         self._path = path
-        self._number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        # Locked before it has its name: whoever finds the name unlocked knows that its writer is dead.
+        unnamed = path.with_name(f".{path.name}.new")
+        self._number = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(unnamed, path)
 
     def write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -57,7 +63,7 @@ class RealFile:
         os.fdatasync(self._number)
         # Writing to a file whose folder was removed succeeds; what it holds is lost all the same.
         if os.stat(self._path).st_ino != os.fstat(self._number).st_ino:
-            raise FileNotFoundError(f"{self._path} is another file now.")
+            raise FileNotFoundError(errno.ENOENT, f"{self._path.name} is another file now")
 
     def cut(self, size: int) -> None:
         os.ftruncate(self._number, size)
@@ -86,7 +92,7 @@ class RealDisk:
         for folder in (path, *path.parents):
             if folder.is_dir():
                 return shutil.disk_usage(folder).free
-        raise FileNotFoundError(f"{path} is on no file system.")
+        raise FileNotFoundError(errno.ENOENT, f"{path} is on no file system")
 
 
 def replace_text(path: Path, text: str) -> None:

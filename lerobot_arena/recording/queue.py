@@ -113,7 +113,8 @@ class BoundedQueue:
             moved: list[Item] = []
             while lane and belongs(lane[-1]):
                 moved.append(lane.pop())
-            while moved and kept and kept[-1].order > moved[-1].order:
+            oldest = moved[-1].order if moved else self._next
+            while kept and kept[-1].order > oldest:
                 moved.append(kept.pop())
             for item in sorted(moved, key=lambda item: item.order):
                 item.rank = Rank.VIOLATION

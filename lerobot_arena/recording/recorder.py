@@ -296,6 +296,11 @@ class Recorder:
             writer.open()
             writer.finish_broken()
             self._describe_session()
+            # Not before what was kept is safe there: a full disk still takes an empty file.
+            while self._ready:
+                self._write(writer, self._ready[0])
+            if writer.file is not None:
+                writer.file.sync()
         except (OSError, Unavailable) as error:
             self._degrade(error)
             return

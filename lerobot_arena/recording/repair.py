@@ -5,13 +5,15 @@ The original stays in place until the new file has been read back.
 """
 
 import os
-import time
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from mcap.exceptions import McapError
 from mcap.records import Attachment, Channel, Message, Metadata, Schema
 from mcap.writer import MCAP0_MAGIC
+from zstandard import ZstdError
 
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.recording.assembly import Assembly, Out
@@ -20,11 +22,21 @@ from lerobot_arena.recording.file_info import END, SESSION, read_info
 from lerobot_arena.recording.glance import CYCLE_TYPE
 from lerobot_arena.recording.metadata_yaml import FileInfo, bag_yaml, custom_data
 from lerobot_arena.recording.names import METADATA, session_files, session_folders
-from lerobot_arena.recording.salvage import Salvage, SoundChunk, has_index, sound_parts
+from lerobot_arena.recording.salvage import Salvage, SoundChunk, has_index, indexed_channels, sound_parts
 from lerobot_arena.recording.tally import CycleTally
 from lerobot_arena.recording.writer import ros_distro
 
-_STUB_AGE_S = 10.0
+# What the mcap reader may raise on damaged bytes; a damaged length asks for any amount of memory.
+_UNREADABLE = (
+    McapError,
+    ValueError,
+    LookupError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+    ZstdError,
+)
 
 
 @dataclass(slots=True)
@@ -75,7 +87,7 @@ def repair_file(path: Path, *, again: bool = False) -> Repair:
             out.flush()
             os.fsync(out.fileno())
         _verify(beside, messages)
-        if found.is_complete and not found.damaged_chunks and has_index(path):
+        if found.is_complete and not found.damaged_chunks and _is_sound(path, messages):
             return Repair(path.name, True, messages)
         os.replace(beside, path)
     finally:
@@ -113,9 +125,12 @@ class _Overlay:
 
 def _rewrite(file: BinaryIO, out: Out) -> tuple[Salvage, int]:
     found, seen = Salvage(), _Seen()
+    known = list(indexed_channels(file))
     parts = sound_parts(file, found)
     first = next(parts, None)  # reads the header
     assembly = Assembly(out, profile=found.header.profile, library=found.header.library)
+    for record in known:
+        _take(record, assembly, seen)
     while first is not None:
         _take(first, assembly, seen)
         first = next(parts, None)
@@ -132,7 +147,12 @@ def _take(part: object, assembly: Assembly, seen: _Seen) -> None:
                 seen.message(record)
             else:
                 _take(record, assembly, seen)
-        assembly.add_chunk(part.chunk, part.indexes)
+        if all(index.channel_id in assembly.channels for index in part.indexes):
+            assembly.add_chunk(part.chunk, part.indexes)
+        else:  # the chunk that named these channels is lost, and with it what their messages mean
+            for record in part.records:
+                if isinstance(record, Message) and record.channel_id in assembly.channels:
+                    assembly.add_message(record)
     elif isinstance(part, Schema):
         assembly.add_schema(part)
     elif isinstance(part, Channel):
@@ -151,14 +171,29 @@ def _take(part: object, assembly: Assembly, seen: _Seen) -> None:
 
 
 def _verify(path: Path, messages: int) -> None:
-    from mcap.reader import make_reader
-
-    with open(path, "rb") as file:
-        read = sum(1 for _ in make_reader(file, validate_crcs=True).iter_messages(log_time_order=False))
+    try:
+        read = _count(path)
+    except _UNREADABLE as error:
+        raise InvalidInput(f"Repairing {path.name} failed: {error}; the file is untouched.") from error
     if read != messages:
         raise InvalidInput(
             f"Repairing {path.name} gave {read} messages instead of {messages}; the file is untouched."
         )
+
+
+def _is_sound(path: Path, messages: int) -> bool:
+    """Whether any reader finds all messages by the file's own index."""
+    try:
+        return has_index(path) and _count(path) == messages
+    except _UNREADABLE:
+        return False
+
+
+def _count(path: Path) -> int:
+    from mcap.reader import make_reader
+
+    with open(path, "rb") as file:
+        return sum(1 for _ in make_reader(file, validate_crcs=True).iter_messages(log_time_order=False))
 
 
 def repair_session(folder: Path) -> list[Repair]:
@@ -179,9 +214,8 @@ def repair_session(folder: Path) -> list[Repair]:
 
 
 def _is_stub(path: Path) -> bool:
-    """A file that a crash left before it held anything. A young one may be another process's, just made."""
-    about = path.stat()
-    return about.st_size < len(MCAP0_MAGIC) and time.time() - about.st_mtime > _STUB_AGE_S
+    """A file that a crash left before it held anything."""
+    return path.stat().st_size < len(MCAP0_MAGIC)
 
 
 def write_metadata(folder: Path) -> None:

@@ -58,19 +58,40 @@ _READERS: dict[int, Any] = {
 def has_index(path: Path) -> bool:
     """Whether the file ends as a finished one does. Reads its last 37 bytes."""
     with open(path, "rb") as file:
-        size = file.seek(0, 2)
-        if size < len(MCAP0_MAGIC) + _FOOTER_BYTES:
-            return False
-        file.seek(size - _FOOTER_BYTES)
-        tail = file.read()
+        return _summary_start(file) > 0
+
+
+def _summary_start(file: BinaryIO) -> int:
+    """Where the index begins; 0 without one."""
+    size = file.seek(0, 2)
+    if size < len(MCAP0_MAGIC) + _FOOTER_BYTES:
+        return 0
+    file.seek(size - _FOOTER_BYTES)
+    tail = file.read()
     if tail[-len(MCAP0_MAGIC) :] != MCAP0_MAGIC or tail[0] != Opcode.FOOTER:
-        return False
-    footer = Footer.read(ReadDataStream(BytesIO(tail[_HEAD.size :])))
-    return 0 < footer.summary_start < size
+        return 0
+    start = Footer.read(ReadDataStream(BytesIO(tail[_HEAD.size :]))).summary_start
+    return int(start) if len(MCAP0_MAGIC) < start < size else 0
+
+
+def indexed_channels(file: BinaryIO) -> Iterator[Schema | Channel]:
+    """The schemas and channels that the index repeats: those of a damaged chunk may be there only."""
+    start = _summary_start(file)
+    if not start:
+        return
+    file.seek(start)
+    while len(head := file.read(_HEAD.size)) == _HEAD.size:
+        opcode, length = _HEAD.unpack(head)
+        if opcode not in (Opcode.SCHEMA, Opcode.CHANNEL) or length > _LONGEST_RECORD:
+            return
+        for part in _plain_part(opcode, file.read(length), Salvage()):
+            if isinstance(part, Schema | Channel):
+                yield part
 
 
 def sound_parts(file: BinaryIO, found: Salvage) -> Iterator[Part]:
     """Every whole part in order, the whole messages of a broken chunk one by one. Raises InvalidInput: no MCAP file."""
+    file.seek(0)
     if file.read(len(MCAP0_MAGIC)) != MCAP0_MAGIC:
         raise InvalidInput("This is no MCAP file: its first bytes are not MCAP's.")
     size = file.seek(0, 2)

@@ -74,6 +74,7 @@ class SessionWriter:
         self._tally, self._opened_ns = CycleTally(), self._clock.steady_ns()
         for name, values in self._notes.items():
             self.file.note(name, values)
+        self.file.sync()
         self._write_metadata()
 
     def add(self, item: Item) -> None:
@@ -115,7 +116,11 @@ class SessionWriter:
         file, self.file = self.file, None
         unsaved = list(file.unsaved)
         file.abandon()
-        self._unfinished.append(file.path)
+        if file.is_empty:
+            file.forget()
+            self._number -= 1
+        else:
+            self._unfinished.append(file.path)
         self.finish_broken()
         return unsaved
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One MCAP file that is being written: whole chunks reach the disk, and what has not is kept for the next file.
+"""One MCAP file that is being written: whole chunks reach the disk, and what is not safe there is kept.
 
 The `mcap` writer fills a sheet of memory; only this module moves the sheet to the disk. So a disk that fails leaves a
-file of whole chunks, and the messages of the unwritten one are still here (`unsaved`).
+file of whole chunks, and the messages that it may have lost are still here (`unsaved`) for the next file.
 """
 
 import contextlib
@@ -55,13 +55,13 @@ class Sheet:
 class McapFile:
     """One file of a recording. Every method may raise OSError; after that only `abandon` may follow.
 
-    `unsaved` are the messages added since the last chunk that is whole on the disk.
+    `unsaved` are the messages added since the last sync: a disk that fails to sync may have lost all of them.
     """
 
     def __init__(self, disk: Disk, path: Path, *, distro: str = "") -> None:
         self.path, self._distro = path, distro or ros_distro()
         self.info = FileInfo(path.name)
-        self.size = 0
+        self.size = self._synced_size = 0
         self.unsaved: list[Item] = []
         self.is_synced = False
         self._channels: dict[Topic, tuple[int, TopicCount, int]] = {}
@@ -74,6 +74,7 @@ class McapFile:
             self._save()
         except OSError:
             self.abandon()
+            self.forget()
             raise
 
     def add(self, item: Item) -> None:
@@ -90,9 +91,6 @@ class McapFile:
 
     def _register(self, topic: Topic) -> tuple[int, TopicCount, int]:
         definition = definition_of(topic.type_name)
-        # Registering may close a full chunk; here none is open, so that what is in `unsaved` stays true.
-        self._writer.flush()
-        self._save()
         schema = self._schemas.get(definition.type_name)
         if schema is None:
             schema = self._writer.register_schema(definition.type_name, ENCODING, definition.text.encode())
@@ -116,19 +114,18 @@ class McapFile:
         self._writer.flush()
         self._save()
         self._file.sync()
-        self.is_synced = True
+        self._synced_size, self.is_synced = self.size, True
+        self.unsaved.clear()
 
     def _save(self) -> None:
         data = self._sheet.tear_off()
         if data:
             self._file.write(data)
             self.size += len(data)
-            self.unsaved.clear()
 
     def finish(self, custom: Mapping[str, str]) -> None:
         """Write the index and close."""
-        self._writer.flush()
-        self._save()
+        self.sync()
         information = bag_information([self.info], custom, self._distro)
         self._writer.add_metadata("rosbag2", {"serialized_metadata": information})
         self._writer.finish()
@@ -136,10 +133,20 @@ class McapFile:
         self._file.sync()
         self._file.close()
 
-    def abandon(self) -> None:
-        """Close without an index, after a failed write; the file ends with its last whole chunk if the disk lets it."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether no message is safe on the disk."""
+        return self.info.messages == len(self.unsaved)
+
+    def forget(self) -> None:
+        """Remove the closed file from the disk, if the disk lets it."""
         with contextlib.suppress(OSError):
-            self._file.cut(self.size)
+            self.path.unlink()
+
+    def abandon(self) -> None:
+        """Close without an index, after a failed write; the file ends where it was synced, if the disk lets it."""
+        with contextlib.suppress(OSError):
+            self._file.cut(self._synced_size)
             self._file.sync()
         with contextlib.suppress(OSError):
             self._file.close()
