@@ -29,6 +29,7 @@ COMMANDS = {
     "guard": "lerobot_arena.cli.guard:app",
     "record": "lerobot_arena.cli.record:app",
     "bag": "lerobot_arena.cli.bag:app",
+    "replay": "lerobot_arena.cli.replay:replay",
     "robot": "lerobot_arena.cli.robot:app",
     "export": "lerobot_arena.cli.export:export",
     "train-demo": "lerobot_arena.cli.train:train_demo",
