@@ -53,6 +53,7 @@ CONSOLE_SCRIPTS = [
     "guard_node = lerobot_arena.guard.node:main",
     "bridge_node = lerobot_arena.bridge.node:main",
     "recorder_node = lerobot_arena.recording.node:main",
+    "inspection_node = lerobot_arena.inspection.node:main",
 ]
 
 PACKAGE_DATA = {
@@ -95,6 +96,7 @@ RUN_TIME = [
     "mcap",
     "mcap-ros2-support",
     "zstandard",
+    "foxglove-sdk>=0.30",
 ]
 
 _WHEELS_EXIST = 'platform_system == "Linux" and platform_machine == "x86_64"'

@@ -25,6 +25,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from lerobot_arena.bringup import (
     BACKENDS,
     DEFAULT_ARM,
+    DEFAULT_FOXGLOVE_PORT,
     DEFAULT_PORT,
     DEFAULT_ROBOT,
     LOG_LEVELS,
@@ -77,6 +78,8 @@ ARGUMENTS: tuple[tuple[str, str, str, list[str] | None], ...] = (
         ["local", "network"],
     ),
     ("record", "false", "Record from the start.", TRUTH),
+    ("foxglove", "false", "Also serve Foxglove, and the boundaries as markers for rviz.", TRUTH),
+    ("foxglove_port", str(DEFAULT_FOXGLOVE_PORT), "Where Foxglove connects to, on loopback.", None),
     ("processes", "all", "Which rows of the table to start, parted by commas; all: every one.", None),
 )
 
@@ -113,8 +116,9 @@ def _options(given: dict[str, str]) -> BringupOptions:
     robot = find_robot(given["robot_file"], data_dir)
     beside = Path(robot).with_suffix(".lerobot.json")
     config = given["robot_config"] or (str(beside) if beside.is_file() else "")
-    if not given["port"].isdigit() or not (given["seed"] or "0").isdigit():
-        raise InvalidInput(f"port {given['port']!r} and seed {given['seed']!r} must be whole numbers.")
+    for name in ("port", "foxglove_port", "seed"):
+        if not (given[name] or "0").isdigit():
+            raise InvalidInput(f"{name} {given[name]!r} must be a whole number.")
     roots = [root for root in given["policy_roots"].split(os.pathsep) if root]
     policy = Path(given["policy_path"]).expanduser()
     if given["policy_path"] and policy.is_dir():
@@ -131,6 +135,8 @@ def _options(given: dict[str, str]) -> BringupOptions:
         log_level=given["log_level"],
         use_sim_time=given["use_sim_time"] == "true",
         record=given["record"] == "true",
+        foxglove=given["foxglove"] == "true",
+        foxglove_port=int(given["foxglove_port"]),
     )
 
 

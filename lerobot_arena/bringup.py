@@ -21,6 +21,7 @@ LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 DEFAULT_ARM = "arm"
 DEFAULT_ROBOT = "so101"
 DEFAULT_PORT = 8001
+DEFAULT_FOXGLOVE_PORT = 8765
 PORT_VARIABLE = "ARENA_BRIDGE_PORT"
 DATA_VARIABLE = "ARENA_DATA_DIR"
 
@@ -49,6 +50,8 @@ class BringupOptions:
     log_level: str = "info"
     use_sim_time: bool = False
     record: bool = False
+    foxglove: bool = False
+    foxglove_port: int = DEFAULT_FOXGLOVE_PORT
 
     def __post_init__(self) -> None:
         check_arm(self.arm)
@@ -58,8 +61,11 @@ class BringupOptions:
         ):
             if value not in known:
                 raise InvalidInput(f"There is no {what} {value!r}: choose one of {', '.join(known)}.")
-        if not 1 <= self.port <= 65535:
-            raise InvalidInput(f"Port {self.port} is not a port: choose 1 to 65535.")
+        for port in (self.port, self.foxglove_port):
+            if not 1 <= port <= 65535:
+                raise InvalidInput(f"Port {port} is not a port: choose 1 to 65535.")
+        if self.foxglove and self.foxglove_port == self.port:
+            raise InvalidInput(f"Foxglove and the bridge cannot both listen on port {self.port}.")
         if self.params_file and not Path(self.params_file).is_file():
             raise InvalidInput(f"The parameter file {self.params_file} does not exist.")
 
@@ -119,6 +125,8 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
     if options.policy_roots:
         bridge["policy_roots"] = options.policy_roots
     recorder: dict[str, Value] = {**robot, "record_on_start": options.record}
+    inspection: dict[str, Value] = {**robot, "port": options.foxglove_port}
+    foxglove = ProcessSpec("foxglove", "inspection", 3, "arena", inspection)
     return (
         ProcessSpec(
             "embodiment", "embodiment", 0, options.arm, driver, _TORQUE_IS_CUT.get(options.backend, "")
@@ -128,6 +136,7 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
         ProcessSpec("inference", "inference", 2, "arena", robot),
         ProcessSpec("recorder", "recording", 2, options.arm, recorder),
         ProcessSpec("bridge", "bridge", 3, "arena", bridge),
+        *((foxglove,) if options.foxglove else ()),
     )
 
 

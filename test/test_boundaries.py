@@ -24,6 +24,7 @@ AREAS = {
     "recording": {"core", "inference", "guard"},
     "platform": {"core", "embodiment", "inference"},
     "bridge": {"core", "rooms", "inference", "guard", "recording"},
+    "inspection": {"core", "guard", "recording"},
     "bringup": {"core", "ros"},
     "cli": {"core", "ros", "bringup", "inference", "embodiment", "platform", "guard", "bridge", "recording"},
     "testing": {"core", "bridge", "embodiment", "inference", "guard", "recording"},
@@ -45,6 +46,9 @@ NARROWED: dict[tuple[str, str], tuple[str, ...]] = {
         f"{_GUARD}.boundary.", f"{_GUARD}.task.", f"{_GUARD}.shipped.", f"{_GUARD}.params.", f"{_GUARD}.verify.",
     ),
     ("cli", "bridge"): ("lerobot_arena.bridge.fault_rows",),
+    # What a message type is, and what a boundary says: to offer topics, and to draw.
+    ("inspection", "recording"): ("lerobot_arena.recording.schemas.",),
+    ("inspection", "guard"): (f"{_GUARD}.boundary.", f"{_GUARD}.shipped.", f"{_GUARD}.checks.table."),
 }  # fmt: skip
 # A recording is played to a live session's own eyes, and to a guard in memory.
 NARROWED["recording", "inference"] = tuple(

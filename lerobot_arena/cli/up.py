@@ -9,6 +9,7 @@ import typer
 
 from lerobot_arena.bringup import (
     DEFAULT_ARM,
+    DEFAULT_FOXGLOVE_PORT,
     DEFAULT_PORT,
     DEFAULT_ROBOT,
     PORT_VARIABLE,
@@ -78,6 +79,8 @@ def up(
     dds: Dds = DdsProfile.local,
     seed: Seed = None,
     record: Annotated[bool, typer.Option("--record", help="Record from the start.")] = False,
+    foxglove: Annotated[bool, typer.Option("--foxglove", help="Also serve Foxglove, on loopback.")] = False,
+    foxglove_port: Annotated[int, typer.Option(help="Where.")] = DEFAULT_FOXGLOVE_PORT,
 ) -> None:
     """Start everything for one arm and keep it running. Nothing moves before a session is started.
 
@@ -96,6 +99,8 @@ def up(
         params_file=params_file,
         log_level=log_level,
         record=record,
+        foxglove=foxglove,
+        foxglove_port=foxglove_port,
     )
     raise typer.Exit(stacks.run(options, _until_asked_to_end, console=OUT, dds_profile=dds))
 

@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Log
+from rcl_interfaces.srv import GetParameters, ListParameters
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Empty, Float64MultiArray, String
 from std_srvs.srv import Trigger
@@ -27,16 +28,18 @@ from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.observation import CameraFrame, FloatArray, JointSample
 from lerobot_arena.core.risk import RiskLevel
+from lerobot_arena.core.shape import BOX, SPHERE, TEXT, Shape
 from lerobot_arena.core.stats import StageStat
 from lerobot_arena.core.units import RADIANS
 from lerobot_arena.core.verdict import Decision, Outcome, Verdict
 
 __all__ = [
-    "ChangeState", "CompressedImage", "DiagnosticArray", "Empty", "Float64MultiArray", "GetState", "Image",
-    "JointState", "JointTrajectory", "JointTrajectoryPoint", "Log", "String", "Transition", "Trigger", "chunk_from_msg",
+    "ChangeState", "CompressedImage", "DiagnosticArray", "Empty", "Float64MultiArray", "GetParameters", "GetState",
+    "Image", "JointState", "JointTrajectory", "JointTrajectoryPoint", "ListParameters", "Log", "String",
+    "Transition", "Trigger", "chunk_from_msg",
     "chunk_to_msg", "command_from_msg", "cycle_from_msg", "cycle_to_msg", "diagnostics_to_msg",
     "frame_from_compressed", "frame_from_image", "frame_to_image", "from_msg", "group_to_msg", "joints_from_room",
-    "joints_from_state", "joints_to_room", "joints_to_state", "own", "to_msg", "trajectory_to_msg",
+    "joints_from_state", "joints_to_room", "joints_to_state", "markers_to_msg", "own", "to_msg", "trajectory_to_msg",
 ]  # fmt: skip
 
 NS = 1_000_000_000
@@ -322,3 +325,22 @@ def diagnostics_to_msg(
     array_message = DiagnosticArray(status=[status])
     array_message.header.stamp = stamp_to_msg(stamp_ns)
     return array_message
+
+
+def markers_to_msg(shapes: Sequence[Shape], frame_id: str, stamp_ns: int) -> Any:
+    """Shapes as a MarkerArray that replaces whatever its topic showed before."""
+    from visualization_msgs.msg import Marker, MarkerArray
+
+    types = {BOX: Marker.CUBE, SPHERE: Marker.SPHERE, TEXT: Marker.TEXT_VIEW_FACING}
+    markers = [Marker(action=Marker.DELETEALL)]
+    for number, shape in enumerate(shapes):
+        marker = Marker(ns=shape.group, id=number, type=types[shape.kind], text=shape.text)
+        place, size, colour = marker.pose.position, marker.scale, marker.color
+        place.x, place.y, place.z = shape.centre_m
+        size.x, size.y, size.z = shape.size_m
+        colour.r, colour.g, colour.b, colour.a = shape.colour
+        markers.append(marker)
+    for marker in markers:
+        marker.header.frame_id = frame_id
+        marker.header.stamp = stamp_to_msg(stamp_ns)
+    return MarkerArray(markers=markers)

@@ -24,13 +24,14 @@ from lerobot_arena.cli import up
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.params import param_infos, params_from_mapping
 
-EVERYTHING = BringupOptions(robot_config="robot.json", seed=3, policy_roots=("/a", "/b"))
+EVERYTHING = BringupOptions(robot_config="robot.json", seed=3, policy_roots=("/a", "/b"), foxglove=True)
 PARAMS = {
     "embodiment": "lerobot_arena.embodiment.params:EmbodimentParams",
     "inference": "lerobot_arena.inference.params:InferenceParams",
     "guard": "lerobot_arena.guard.params:GuardParams",
     "bridge": "lerobot_arena.bridge.params:BridgeParams",
     "recording": "lerobot_arena.recording.params:RecorderParams",
+    "inspection": "lerobot_arena.inspection.params:InspectionParams",
 }
 
 
@@ -51,6 +52,12 @@ def test_names_are_unique_and_the_driver_of_the_arm_is_stopped_last() -> None:
     assert len({spec.name for spec in table}) == len(table)
     order = [spec.name for spec in sorted(table, key=lambda spec: -spec.rank)]
     assert order[0] == "bridge" and order[1] == "inference" and order[-1] == "embodiment"
+
+
+def test_foxglove_is_served_only_when_asked_for() -> None:
+    assert "foxglove" not in {spec.name for spec in process_table(BringupOptions())}
+    served = {spec.name: spec for spec in process_table(BringupOptions(foxglove=True, foxglove_port=8750))}
+    assert served["foxglove"].params["port"] == 8750 and served["foxglove"].rank == served["bridge"].rank
 
 
 def test_a_real_arms_driver_is_not_started_again_unasked() -> None:
@@ -104,6 +111,8 @@ def test_a_parameter_file_comes_before_the_tables_values_so_that_options_win(tmp
         ({"backend": "isaac"}, "mujoco"),
         ({"arm": "my arm"}, "namespace"),
         ({"port": 0}, "1 to 65535"),
+        ({"foxglove_port": 65536}, "1 to 65535"),
+        ({"foxglove": True, "foxglove_port": 8001}, "both"),
         ({"log_level": "loud"}, "debug"),
         ({"params_file": "/nowhere.yaml"}, "/nowhere.yaml"),
     ],
