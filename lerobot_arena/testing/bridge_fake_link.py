@@ -39,6 +39,7 @@ from lerobot_arena.core.stats import StageStat
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.guard.task import task_from_json
 from lerobot_arena.testing import bridge_fake_guard
+from lerobot_arena.testing.bridge_fake_recorder import PREFIX, FakeRecorders
 from lerobot_arena.testing.bridge_fake_values import (
     CHUNK,
     JOINTS,
@@ -83,6 +84,7 @@ class FakeArms:
         self.tasks: dict[str, TaskStatus] = {}
         self.inferences: dict[str, int] = {}
         self.input_idle_s: dict[str, float] = {}
+        self.recorders = FakeRecorders()
         self.cameras: dict[str, list[Callable[[Picture], None]]] = {}
         self._beats = 0
         self._in_force: dict[str, Any] = {}
@@ -150,7 +152,10 @@ class FakeArms:
                 self.guards[arm] = replace(guard, config_version=config.version, config_problem="")
 
     async def call(self, arm: str, verb: str, *, timeout_s: float) -> VerbAnswer:
-        """What a guard or an embodiment would answer."""
+        """What a guard, an embodiment or a recorder would answer."""
+        if verb.startswith(PREFIX):
+            self.calls.append((arm, verb))
+            return self.recorders.answer(arm, verb.removeprefix(PREFIX))
         is_guard = verb in topics.GUARD_VERBS
         is_dead = arm in (self.dead_guards if is_guard else self.dead_embodiments) or arm not in self.guards
         is_silent = is_guard and arm in self.silent_guards
