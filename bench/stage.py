@@ -74,9 +74,21 @@ class Actor:
 
 
 class Stage:
-    """`sessions` virtual sessions on one policy; joints at 100 Hz, a 640×480 camera at 30 Hz per name."""
+    """`sessions` virtual sessions on one policy; joints at 100 Hz, a camera of `size` H×W×3 at 30 Hz per name.
 
-    def __init__(self, policy_path: str, sessions: int, cameras: Sequence[str] = ("front",)) -> None:
+    `params` are the inference node's, as name:=value.
+    """
+
+    def __init__(
+        self,
+        policy_path: str,
+        sessions: int,
+        cameras: Sequence[str] = ("front",),
+        *,
+        size: tuple[int, int, int] = _SIZE,
+        params: Sequence[str] = (),
+    ) -> None:
+        self._size = size
         self.node = rclpy.create_node("bench_stage")
         self.status = SessionsStatus()
         self._ending = threading.Event()
@@ -87,7 +99,8 @@ class Stage:
             convert.own.SessionsStatus, topics.SESSIONS, self._on_status, qos.LATCHED
         )
         self._wanted = self.node.create_publisher(convert.own.SessionsWanted, topics.WANTED, qos.LATCHED)
-        self._process = subprocess.Popen([sys.executable, "-m", "lerobot_arena.inference.node"])
+        options = ["--ros-args", *(part for param in params for part in ("-p", param))] if params else []
+        self._process = subprocess.Popen([sys.executable, "-m", "lerobot_arena.inference.node", *options])
         self._feeders = [
             threading.Thread(target=self._feed_joints, daemon=True),
             threading.Thread(target=self._feed_cameras, daemon=True),
@@ -132,7 +145,7 @@ class Stage:
         publishers = {
             c: self.node.create_publisher(convert.Image, f"/bench/{c}", qos.SENSOR) for c in cameras
         }
-        picture = np.random.default_rng(0).integers(0, 255, _SIZE, dtype=np.uint8)
+        picture = np.random.default_rng(0).integers(0, 255, self._size, dtype=np.uint8)
         while not self._ending.wait(1 / 30):
             for camera, publisher in publishers.items():
                 publisher.publish(convert.frame_to_image(CameraFrame(camera, picture, time.time_ns(), 0)))
@@ -191,8 +204,13 @@ class Stage:
 
     def memory_mb(self) -> float:
         """Unique memory of the inference process and its children."""
-        family = [
-            psutil.Process(self._process.pid),
-            *psutil.Process(self._process.pid).children(recursive=True),
-        ]
-        return sum(member.memory_full_info().uss for member in family) / 1e6
+        return sum(member.memory_full_info().uss for member in self._family()) / 1e6
+
+    def policy_cpu_s(self) -> float:
+        """CPU time that the policies' own processes have used so far; between requests they use none."""
+        times = [member.cpu_times() for member in self._family()[1:]]
+        return sum(spent.user + spent.system for spent in times)
+
+    def _family(self) -> list[psutil.Process]:
+        parent = psutil.Process(self._process.pid)
+        return [parent, *parent.children(recursive=True)]
