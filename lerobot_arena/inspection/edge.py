@@ -258,8 +258,9 @@ class BoundaryMarkers:
 
     def _on_config(self, config: GuardConfig) -> None:
         self._configs[config.version] = config
-        for oldest in sorted(self._configs)[:-_CONFIGS_KEPT]:
-            del self._configs[oldest]
+        _, *later = sorted(self._configs)
+        for version in later[:-_CONFIGS_KEPT]:
+            del self._configs[version]
 
     def _show(self) -> None:
         state = self._state

@@ -2,7 +2,7 @@
 """The TCP port that clients connect to: looks at who comes (door.py), then passes bytes between them and the server.
 
 foxglove-sdk cannot refuse a connection, so it listens on an address of 127.0.0.0/8 that nobody is told, and this
-thread stands before it. A client that does not read stops its own pump only; what waits for it is bounded.
+thread stands before it. A client that does not read stops its own pump only, and is let go when that lasts.
 """
 
 import asyncio
@@ -31,10 +31,11 @@ class Gate:
         *,
         origins: Collection[str],
         max_clients: int,
+        stall_s: float,
         on_refusal: Callable[[str], None],
     ) -> None:
         self._inner, self._origins, self._max_clients = inner, origins, max_clients
-        self._on_refusal = on_refusal
+        self._stall_s, self._on_refusal = stall_s, on_refusal
         self._listener = _listen(address)
         self._visits: set[asyncio.Task[None]] = set()
         self._started = threading.Event()
@@ -49,7 +50,8 @@ class Gate:
 
     def close(self) -> None:
         """Let nobody in any more, and everybody go."""
-        self._loop.call_soon_threadsafe(self._ending.set)
+        with contextlib.suppress(RuntimeError):  # closed already
+            self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join(timeout=_PATIENCE_S)
 
     def _run(self) -> None:
@@ -120,7 +122,12 @@ class Gate:
     async def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         block = memoryview(bytearray(_BLOCK))
         while size := await self._loop.sock_recv_into(source, block):
-            await self._loop.sock_sendall(sink, block[:size])
+            try:
+                async with asyncio.timeout(self._stall_s):
+                    await self._loop.sock_sendall(sink, block[:size])
+            except TimeoutError:
+                self._on_refusal(f"it took nothing for {self._stall_s:g} s (parameter stall_s).")
+                return
 
 
 def _family(host: str) -> socket.AddressFamily:

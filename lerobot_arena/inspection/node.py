@@ -66,7 +66,8 @@ class InspectionNode(ArenaNode):
             (self._live.address, self._live.port),
             origins=self.params.origins,
             max_clients=self.params.max_clients,
-            on_refusal=lambda why: self.get_logger().warning(f"A connection was refused: {why}"),
+            stall_s=self.params.stall_s,
+            on_refusal=lambda why: self.get_logger().warning(f"A connection was ended: {why}"),
         )
         host, port = self._address[0], self._gate.port
         self.get_logger().info(f"Foxglove: open a connection to ws://{host}:{port}")

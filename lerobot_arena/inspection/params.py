@@ -22,6 +22,9 @@ class InspectionParams:
     backlog: int = param(
         128, "Messages kept for a client that reads too slowly; then the oldest go.", lowest=16, highest=4096
     )
+    stall_s: float = param(
+        10.0, "Seconds after which a client that takes nothing is let go.", lowest=0.5, highest=3600.0
+    )
     max_clients: int = param(16, "Connections at once.", lowest=1, highest=256)
     look_s: float = param(
         0.5, "Seconds between looks for new topics and services.", lowest=0.05, highest=60.0
