@@ -31,7 +31,7 @@ class RecorderParams:
         3600.0, "A new file begins after so many seconds; 0: never.", lowest=0.0, highest=1e7
     )
     sync_s: float = param(
-        0.5, "Longest time until what came survives a power cut, seconds.", lowest=0.05, highest=1.0
+        0.3, "Longest time until what came survives a power cut, seconds.", lowest=0.05, highest=1.0
     )
     queue_mb: int = param(128, "Memory for what is not written yet, MiB.", lowest=1, highest=8192)
     queue_messages: int = param(
