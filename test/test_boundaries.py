@@ -56,8 +56,7 @@ NARROWED["recording", "inference"] = tuple(
     for name in ("inspect", "joints", "manifest", "params", "policies.protocol", "session", "sync")
 )
 NARROWED["recording", "guard"] = tuple(
-    f"{_GUARD}.{name}."
-    for name in ("knowledge", "pacing", "params", "robot_model", "verify.subject", "verify.world")
+    f"{_GUARD}.{name}." for name in ("chunk_queue", "pacing", "params", "verify.subject", "verify.world")
 )
 # A node may keep its topics and services in a file of their own.
 RIM = {"node.py", "edge.py"}

@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recording run through today's guard, in memory and as fast as it goes: what would it have done otherwise?
 
-The real guard, from chunk queue to latch, hears the recorded joints, chunks and health at their recorded times, and is
-started and stopped as it was. The arm is not simulated: measured joints stay the recorded ones, so after the first
-difference of a run the rest of that run is an indication, not a prediction.
+The real guard, from its checks to its latch, is started and stopped as it was, and gets in each cycle what it got then:
+measured joints, the action that was due, scores, chunks and health. Neither arm nor policy is simulated: they stay as
+recorded, so after the first difference of a run the rest of that run is an indication, not a prediction.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lerobot_arena.core import topics as names
-from lerobot_arena.core.clock import ManualClock
+from lerobot_arena.core.clock import NS, ManualClock
 from lerobot_arena.core.cycle import CycleRecord
 from lerobot_arena.core.errors import InvalidInput, NotFound
 from lerobot_arena.core.guard_config import GuardConfig
-from lerobot_arena.core.hardware import HardwareReading
+from lerobot_arena.core.hardware import HardwareReading, Score
+from lerobot_arena.core.observation import JointSample
 from lerobot_arena.core.robot import RobotSpec
 from lerobot_arena.core.session import PAUSED, RUNNING, EmbodimentStatus
 from lerobot_arena.core.units import RADIANS
 from lerobot_arena.core.verdict import Decision
+from lerobot_arena.guard.chunk_queue import Proposal
 from lerobot_arena.guard.pacing import Tick
 from lerobot_arena.guard.params import GuardParams
 from lerobot_arena.guard.verify.subject import HEALTHY_ARM, HEALTHY_HOST, model_of
@@ -28,8 +31,7 @@ from lerobot_arena.recording import values
 from lerobot_arena.recording.glance import CYCLE_TYPE
 from lerobot_arena.recording.reader import Message, Recording
 
-# Recorded receipts are not the guard's own: a few hundred microseconds of interpolation.
-TOLERANCE_RAD = 2e-3
+TOLERANCE_RAD = 1e-4
 MOST_SHOWN = 200
 _NOT_RUNNING = "not running"
 
@@ -138,6 +140,7 @@ class _Replayer:
         """Bring the guard into the recorded state, let it tick, and compare."""
         arm = self.world.arm
         arm.on_host(HEALTHY_HOST, self._clock.now_ns)
+        self._hear_joints(record)
         if not self._tells_embodiment:
             arm.on_embodiment(HEALTHY_ARM)
         self.world.report()
@@ -145,6 +148,7 @@ class _Replayer:
         self._late_in_row = self._late_in_row + 1 if record.late else 0
         before = len(self.world.ports.cycles)
         was_running = arm.is_running
+        self._give(record)
         arm.tick(Tick(record.steady_ns, record.late, self._late_in_row))
         made = self.world.ports.cycles[before:]
         if record.state == RUNNING:
@@ -152,6 +156,24 @@ class _Replayer:
             if was_running and not arm.is_running:
                 self.report.stopped[arm.state().message] += 1
         self._forget()
+
+    def _give(self, record: CycleRecord) -> None:
+        """What the guard went by in this cycle: joints with their age, and the action that was due."""
+        run = self.world.arm.run
+        if run is None:
+            return
+        queue: Any = run.loop.parts.queue
+        if not isinstance(queue, _AsRecorded):
+            queue = _AsRecorded(queue)
+            run.loop.parts.queue = queue
+        queue.record = record
+
+    def _hear_joints(self, record: CycleRecord) -> None:
+        if record.measured:
+            heard_ns = record.steady_ns - round(max(0.0, record.joint_age_s) * NS)
+            measured = values.np.array(record.measured)
+            sample = JointSample(record.joint_names, measured, record.unit, record.stamp_ns, heard_ns)
+            self.world.arm.on_joints(sample)
 
     def _follow(self, record: CycleRecord) -> None:
         arm, is_new = self.world.arm, record.epoch != self._epoch
@@ -210,10 +232,6 @@ class _Replayer:
         ):
             del written[:-2]
 
-    def _on_joints(self, message: Message) -> None:
-        sample = values.joints_of(message.value, message.log_time)
-        self.world.arm.on_joints(replace(sample, receipt_ns=self._clock.now_ns))
-
     def _on_chunk(self, message: Message) -> None:
         requests = self.world.ports.requests
         if not requests:
@@ -239,11 +257,34 @@ class _Replayer:
 
 
 _HEARD = {
-    names.JOINT_STATES: "_on_joints",
     names.ACTION_CHUNK: "_on_chunk",
     names.HARDWARE: "_on_hardware",
     names.EMBODIMENT_STATUS: "_on_embodiment",
 }
+
+
+class _AsRecorded:
+    """A run's queue, but what is due, and what is known of its observation, is what was recorded."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+        self.record: CycleRecord | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    def due(self, now_ns: int) -> Proposal:
+        record = self.record
+        if record is None or not record.proposed:
+            return Proposal(None)
+        return Proposal(record.proposed, record.action_age_s, record.queue_steps)
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        return {score.name: score for score in self.record.scores} if self.record else {}
+
+    def scores_age_s(self, now_ns: int) -> float:
+        return self.record.scores_age_s if self.record else -1.0
 
 
 def _objections(record: CycleRecord) -> set[str]:
