@@ -11,7 +11,7 @@ import pytest
 from lerobot_arena.core.clock import NS
 from lerobot_arena.core.hardware import HardwareReading, Score
 from lerobot_arena.core.reaction import EMERGENCY_STOP, HOLD, NONE, RETREAT, SLOW_DOWN, STOP
-from lerobot_arena.core.session import EMERGENCY, RUNNING, STOPPED
+from lerobot_arena.core.session import EMERGENCY, IDLE, RUNNING, STOPPED
 from lerobot_arena.core.verdict import Decision, Outcome
 from lerobot_arena.guard.boundary import Boundary, Node
 from lerobot_arena.guard.params import GuardParams
@@ -297,4 +297,4 @@ def test_a_fault_of_a_slowing_boundary_holds_instead_of_slowing() -> None:
     assert world.arm.state().reset_refusals
     world.hardware = cold
     world.step(2)
-    assert world.arm.reset().success and world.state == STOPPED
+    assert world.arm.reset().success and world.state == IDLE

@@ -140,7 +140,7 @@ def test_estop_is_sent_at_once_acknowledged_and_latched_until_reset(stage: Any, 
     page.click("#reset")
     expect(page.locator("#strip")).not_to_have_attribute("data-tone", "alarm")
     expect(page.locator("#start")).to_be_enabled()
-    assert stage.do(lambda: stage.fake.guards["arm"].state) == "stopped"
+    assert stage.do(lambda: stage.fake.guards["arm"].state) == "idle"
     assert seen.posts == ["sessions/demo/start", "api/control/estop", "api/control/reset?arm=arm"]
 
 
