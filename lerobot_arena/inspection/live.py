@@ -4,6 +4,7 @@
 Per client the SDK keeps at most `backlog` messages and then drops that client's oldest; `log` never waits for anybody.
 """
 
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class LiveServer:
 
     def __init__(self, name: str, wiring: Wiring, *, backlog: int) -> None:
         self._sdk = sdk = _sdk()
+        # One line per message that a client which has gone does not get.
+        logging.getLogger("foxglove.websocket.connected_client").setLevel(logging.CRITICAL)
         self._wiring = wiring
         self._context = sdk.Context()
         self._channels: dict[str, Any] = {}

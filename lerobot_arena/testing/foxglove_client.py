@@ -10,6 +10,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,10 +50,12 @@ class FoxgloveClient:
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", origin: str | None = None) -> None:
         options: dict[str, Any] = {"origin": origin} if origin is not None else {}
-        self._socket = connect(
+        opening = connect(
             f"ws://{host}:{port}", subprotocols=[Subprotocol("foxglove.sdk.v1")], compression=None, max_size=None,
             max_queue=4, open_timeout=20, **options,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
+        self._end = ExitStack()
+        self._socket = self._end.enter_context(opening)
         self.info: dict[str, Any] = {}
         self.channels: dict[str, dict[str, Any]] = {}
         self.services: dict[str, dict[str, Any]] = {}
@@ -63,7 +66,7 @@ class FoxgloveClient:
 
     def close(self) -> None:
         """Leave in good order."""
-        self._socket.close()
+        self._end.close()
 
     def vanish(self) -> None:
         """Leave as a killed process does."""
