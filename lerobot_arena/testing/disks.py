@@ -24,6 +24,7 @@ class _File:
 
     def sync(self) -> None:
         self._disk.check()
+        self._disk.check_sync()
         self._file.sync()
         self.synced = self.size
 
@@ -37,11 +38,11 @@ class _File:
 
 
 class FaultyDisk(RealDisk):
-    """`room`: bytes that still fit, when `is_limited`. `error`: what every access answers, 0: none."""
+    """`room`: bytes that still fit, when `is_limited`. `error`, `sync_error`: what every access, every sync answers; 0: none."""
 
     def __init__(self, room: int = -1) -> None:
         self.room, self.is_limited = room, room >= 0
-        self.error = 0
+        self.error = self.sync_error = 0
         self.files: list[_File] = []
 
     def allowed(self, length: int) -> int:
@@ -57,6 +58,11 @@ class FaultyDisk(RealDisk):
         """Raise what the disk answers now."""
         if self.error:
             raise OSError(self.error, os.strerror(self.error))
+
+    def check_sync(self) -> None:
+        """Raise what the disk answers to a sync: it took the bytes, and may have lost them."""
+        if self.sync_error:
+            raise OSError(self.sync_error, os.strerror(self.sync_error))
 
     def refuse(self) -> None:
         """Raise that the disk is full."""

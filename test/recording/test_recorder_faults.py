@@ -20,8 +20,9 @@ from lerobot_arena.recording.disk import RealDisk
 from lerobot_arena.recording.repair import close_in_place, repair_all
 from lerobot_arena.recording.salvage import has_index
 from lerobot_arena.recording.status import DEGRADED, ERROR, IDLE, RECORDING
+from lerobot_arena.testing.cdr_messages import message
 from lerobot_arena.testing.disks import FaultyDisk
-from lerobot_arena.testing.recording_rig import Rig, cycle_ids
+from lerobot_arena.testing.recording_rig import FRONT, Rig, cycle_ids, messages_of
 
 
 def texts(rig: Rig) -> str:
@@ -122,6 +123,45 @@ def test_a_disk_that_fails_in_between_costs_nothing(make_rig: Callable[..., Rig]
     assert rig.ids() == list(range(rig.next_id))
     errors = [event for event in rig.recorder.events.all() if event.level == ERROR]
     assert len(errors) == len(rig.files) - 1 > 3  # said once per failure, not once per attempt
+
+
+def test_a_disk_that_takes_bytes_and_cannot_sync_them_loses_and_doubles_nothing(
+    make_rig: Callable[..., Rig],
+) -> None:
+    disk = FaultyDisk()
+    rig = make_rig(disk=disk)
+    rig.recorder.start()
+    rig.cycles(100)
+    disk.sync_error = errno.EIO
+    rig.cycles(100)
+    assert rig.recorder.state == DEGRADED
+    disk.sync_error = 0
+    rig.cycles(200)
+    rig.recorder.stop()
+    assert rig.ids() == list(range(400))
+
+
+@pytest.mark.parametrize("room", [900_000, 1_300_000, 2_500_000, 2_950_000])
+def test_a_disk_that_is_full_in_the_middle_of_a_large_chunk_loses_and_doubles_nothing(
+    make_rig: Callable[..., Rig], room: int
+) -> None:
+    disk = FaultyDisk(room)
+    rig = make_rig(disk=disk, params={"image_format": "raw"})
+    rig.recorder.start()
+    size = 150_000
+    frame = message(
+        "sensor_msgs/msg/Image", encoding="8UC1", height=1, width=size, step=size, data=[0] * size
+    )
+    sent = [frame[:-size] + os.urandom(size) for _ in range(40)]
+    for data in sent:
+        rig.recorder.take(FRONT, data)
+        rig.cycles(1)
+    assert rig.recorder.state == DEGRADED
+    disk.is_limited = False
+    rig.cycles(200)
+    rig.recorder.stop()
+    found = [data for path in rig.files for topic, _, data in messages_of(path) if topic == FRONT.name]
+    assert found == sent and rig.ids() == list(range(rig.next_id))
 
 
 def test_a_folder_that_vanishes_is_noticed_and_made_again(make_rig: Callable[..., Rig]) -> None:

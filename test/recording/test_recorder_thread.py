@@ -107,6 +107,7 @@ actions = st.one_of(
     st.tuples(st.just("cycles"), st.integers(1, 60)),
     st.tuples(st.just("violations"), st.integers(1, 10)),
     st.tuples(st.just("error"), st.sampled_from([errno.EIO, errno.EROFS, errno.ENOSPC])),
+    st.tuples(st.just("sync_error"), st.just(errno.EIO)),
     st.tuples(st.just("room"), st.integers(0, 9000)),
     st.tuples(st.just("well"), st.just(0)),
     st.tuples(st.just("split"), st.just(0)),
@@ -120,10 +121,12 @@ def act(rig: Rig, disk: FaultyDisk, action: tuple[str, Any]) -> None:
         rig.cycles(value, decision=3 if kind == "violations" else 0)
     elif kind == "error":
         disk.error = value
+    elif kind == "sync_error":
+        disk.sync_error = value
     elif kind == "room":
         disk.room, disk.is_limited = value, True
     elif kind == "well":
-        disk.error, disk.is_limited = 0, False
+        disk.error, disk.sync_error, disk.is_limited = 0, 0, False
     elif kind == "jump":
         rig.clock.wall_offset_ns += value * NS
     else:
