@@ -87,7 +87,7 @@ class FileIndex:
 
     @property
     def start_ns(self) -> int:
-        return next((span.start_ns for span in self.spans if span.counts), 0)
+        return min((span.start_ns for span in self.spans if span.counts), default=0)
 
     @property
     def end_ns(self) -> int:

@@ -40,13 +40,18 @@ def jpeg_at(recording: Recording, camera: str, at_ns: int) -> tuple[bytes, int]:
 def _last_until(
     places: Sequence[tuple[RecordedFile, Span]], topic: str, at_ns: int
 ) -> tuple[RecordedFile, RawMessage]:
-    # A span may begin before the wanted time, and have its first picture after it: then it is in one before.
-    for file, span in reversed([place for place in places if place[1].start_ns <= at_ns]):
-        found = [raw for raw in _pictures(file, span, topic) if raw.log_time <= at_ns]
-        if found:
-            return file, found[-1]
-    for file, span in places:
-        return file, _pictures(file, span, topic)[0]
+    # Pictures from before a violation stand behind it, so spans overlap: the one that ends last need not have it.
+    best: tuple[RecordedFile, RawMessage] | None = None
+    for file, span in sorted(places, key=lambda place: place[1].end_ns, reverse=True):
+        if span.start_ns > at_ns or (best is not None and best[1].log_time >= span.end_ns):
+            continue
+        for raw in _pictures(file, span, topic):
+            if raw.log_time <= at_ns and (best is None or raw.log_time > best[1].log_time):
+                best = file, raw
+    if best is not None:
+        return best
+    for file, span in sorted(places, key=lambda place: place[1].start_ns):
+        return file, min(_pictures(file, span, topic), key=lambda raw: raw.log_time)
     raise NotFound("This recording has no picture of that camera.")
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading recordings back with bounded memory: one chunk at a time is in it, whatever the size of the files."""
 
+import heapq
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ SESSION_RECORD = "session"
 _CYCLE = f"/{names.CYCLE}"
 _IMAGES = f"/{names.images('')}"
 ALL = -1
+END_OF_TIME = 2**64
 
 
 def files_of(path: Path) -> list[Path]:
@@ -163,7 +165,7 @@ class Recording:
 
     @property
     def start_ns(self) -> int:
-        return next((file.index.start_ns for file in self.files if file.index.start_ns), 0)
+        return min((file.index.start_ns for file in self.files if file.index.start_ns), default=0)
 
     @property
     def end_ns(self) -> int:
@@ -181,14 +183,35 @@ class Recording:
     def messages(
         self, topics: Collection[str] | None = None, *, start_ns: int = 0, end_ns: int = 2**63
     ) -> Iterator[Message]:
-        """Messages in the order they were recorded; log times from start to end, both included. Raises DamagedFile."""
-        for file in self.files:
-            wanted = {n for n, (topic, _) in file.index.channels.items() if topics is None or topic in topics}
-            for span in file.index.spans:
-                if span.overlaps(start_ns, end_ns) and not wanted.isdisjoint(span.counts):
-                    for raw in file.raw_messages(span, wanted):
-                        if start_ns <= raw.log_time <= end_ns:
-                            yield _message(file, raw)
+        """Messages in the order of their log times; those from start to end, both included. Raises DamagedFile."""
+        places = [
+            (span.start_ns, number, file, span)
+            for number, (file, span) in enumerate(
+                (file, span) for file in self.files for span in file.index.spans
+            )
+            if span.overlaps(start_ns, end_ns)
+        ]
+        places.sort(key=lambda place: place[:2])
+        wanted = {
+            id(file): {
+                n for n, (topic, _) in file.index.channels.items() if topics is None or topic in topics
+            }
+            for file in self.files
+        }
+        # Pictures from before a violation stand behind it: what overlaps waits for its turn.
+        waiting: list[tuple[int, int, RecordedFile, mcap.RawMessage]] = []
+        count = 0
+        for place, (_, _, file, span) in enumerate(places):
+            ids = wanted[id(file)]
+            if not ids.isdisjoint(span.counts):
+                for raw in file.raw_messages(span, ids):
+                    if start_ns <= raw.log_time <= end_ns:
+                        count += 1
+                        heapq.heappush(waiting, (raw.log_time, count, file, raw))
+            next_ns = places[place + 1][0] if place + 1 < len(places) else END_OF_TIME
+            while waiting and waiting[0][0] < next_ns:
+                _, _, owner, first = heapq.heappop(waiting)
+                yield _message(owner, first)
 
     def _of_type[T](self, type_names: Sequence[str], read: Callable[[Message], T]) -> Iterator[T]:
         topics = [topic for topic, type_name in self.topics.items() if type_name in type_names]

@@ -88,7 +88,7 @@ class SessionEntry:
     @property
     def start_ns(self) -> int:
         """Of the first message; 0 without any."""
-        return next((file.totals.start_ns for file in self.files if file.totals.start_ns), 0)
+        return min((file.totals.start_ns for file in self.files if file.totals.start_ns), default=0)
 
     @property
     def end_ns(self) -> int:

@@ -14,8 +14,10 @@ from lerobot_arena.core.hardware import Score
 from lerobot_arena.core.risk import RiskWindow
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.recording.cycles import find_cycle, notable_cycles
+from lerobot_arena.recording.pictures import jpeg_at
 from lerobot_arena.recording.records import DamagedFile
 from lerobot_arena.recording.values import plain
+from lerobot_arena.testing.recording_rig import Rig
 from lerobot_arena.testing.recordings import (
     BEGIN_NS,
     OWN,
@@ -154,3 +156,47 @@ def test_nothing_there(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "no.mcap"):
         with pytest.raises(NotFound):
             lerobot_arena.recording.open(path)
+
+
+def test_pictures_from_before_a_violation_come_in_their_place(tmp_path: Path) -> None:
+    """The recorder writes them when the violation came, with their own times."""
+    records, times = cycles([P] * 60), []
+    writer = Writer(tmp_path / "a.mcap")
+    for number, record in enumerate(records):
+        writer.add_cycle(record, record.stamp_ns)
+        if number == 44:
+            writer.flush()
+            for back in range(20, 0, -2):
+                times.append(record.stamp_ns - back * PERIOD_NS + 7)
+                pixels = np.full((8, 8, 3), 40 + back, np.uint8)
+                writer.add("/arm/dam/images/front", *picture(pixels, 5), times[-1])
+        if number % 10 == 0:
+            writer.flush()
+    writer.end()
+    with lerobot_arena.recording.open(tmp_path / "a.mcap") as recording:
+        log_times = [message.log_time for message in recording.messages()]
+        assert log_times == sorted(log_times) and len(log_times) == 60 * 5 + 10
+        assert [frame.receipt_ns for frame in recording.frames()] == times
+        assert [frame.image[0, 0, 0] for frame in recording.frames()] == list(range(60, 40, -2))
+        for index, at_ns in enumerate(times):
+            data, log_ns = jpeg_at(recording, "front", at_ns + 2 * PERIOD_NS - 1)
+            assert log_ns == at_ns and data[:2] == b"\xff\xd8", index
+        assert jpeg_at(recording, "front", 0)[1] == times[0]
+        assert list(recording.cycles()) == records
+
+
+def test_what_the_recorder_writes_is_read(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.cycles(40)
+    rig.picture()
+    rig.cycles(20, decision=2)
+    rig.recorder.stop()
+    rig.recorder.step()
+    with lerobot_arena.recording.open(rig.folder) as recording:
+        assert recording.damage == "" and recording.metadata["task"] == "pick"
+        read = list(recording.cycles())
+        assert [record.cycle_id for record in read] == list(range(60))
+        assert [record.decision for record in read] == [P] * 40 + [R] * 20
+        assert len(list(recording.frames(["front"]))) == 1 and recording.arm == "arm"
+        assert [record.cycle_id for record in notable_cycles(recording.files[0])] == list(range(40, 60))
