@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lerobot_arena.cli.calibrate import calibrate
 from lerobot_arena.cli.client import Bridge, bridge_url
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.guard_source import GuardSource, guard_source
@@ -29,6 +30,8 @@ app = typer.Typer(
     help="The guard: what stands between a policy and an arm.",
     epilog="Example: arena guard verify --config my_boundaries.yaml",
 )
+
+app.command()(calibrate)
 
 Config = Annotated[
     list[Path] | None,
