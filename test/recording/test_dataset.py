@@ -184,6 +184,35 @@ def test_the_recording_tells_whose_session_it_was(tmp_path: Path) -> None:
         assert session_of(recording) == replace(WANTED, is_selected=True)
 
 
+def trained_a_step(root: Path) -> float:
+    """The loss of one optimiser step of a small ACT on the dataset; LeRobot's own loader and processors."""
+    import torch
+    from lerobot.configs.types import FeatureType, PolicyFeature
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+    from lerobot.policies.act.configuration_act import ACTConfig
+    from lerobot.policies.act.modeling_act import ACTPolicy
+    from lerobot.policies.factory import make_pre_post_processors
+
+    joints = PolicyFeature(FeatureType.STATE, (6,)), PolicyFeature(FeatureType.ACTION, (6,))
+    image = PolicyFeature(FeatureType.VISUAL, (3, 24, 32))
+    config = ACTConfig(
+        input_features={"observation.state": joints[0], "observation.images.front": image},
+        output_features={"action": joints[1]}, pretrained_backbone_weights=None, device="cpu", push_to_hub=False,
+        dim_model=32, n_heads=2, dim_feedforward=64, n_encoder_layers=1, n_vae_encoder_layers=1, chunk_size=8,
+        n_action_steps=8,
+    )  # fmt: skip
+    deltas = {"action": [step / FPS for step in range(config.chunk_size)]}
+    dataset = LeRobotDataset("local/recordings", root=root, video_backend="pyav", delta_timestamps=deltas)
+    preprocess, _ = make_pre_post_processors(config, dataset_stats=dataset.meta.stats)
+    policy = ACTPolicy(config)
+    optimiser = torch.optim.AdamW(policy.parameters(), lr=1e-4)
+    batch = next(iter(torch.utils.data.DataLoader(dataset, batch_size=4)))
+    loss, _ = policy.forward(preprocess(batch))
+    loss.backward()
+    optimiser.step()
+    return float(loss.detach())
+
+
 @pytest.mark.lerobot
 @pytest.mark.slow
 def test_lerobot_loads_it_and_every_frame_is_what_the_policy_saw(view: View, tmp_path: Path) -> None:
@@ -210,6 +239,7 @@ def test_lerobot_loads_it_and_every_frame_is_what_the_policy_saw(view: View, tmp
         assert frame["task"] == "pick it up"
     names = dataset.meta.features["action"]["names"]
     assert names == [f"{name}.pos" for name in ROBOT.joint_names[::-1]]
+    assert trained_a_step(tmp_path / "out") > 0
 
 
 @pytest.mark.lerobot
