@@ -18,6 +18,7 @@ from lerobot_arena.bridge.store import open_engine
 from lerobot_arena.core.risk import RiskWindow
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.recording.index import FileIndex
+from lerobot_arena.recording.repair import repair_file
 from lerobot_arena.testing.bridge_rig import Rig, open_rig
 from lerobot_arena.testing.recordings import BEGIN_NS, PERIOD_NS, SESSION_ID, Writer, cycles, write_session
 
@@ -346,6 +347,23 @@ async def test_a_file_put_in_place_of_another_is_read_anew(recordings: Path, rig
     other = write_session(recordings.parent / "other", [P] * 7, with_pictures=False) / path.name
     os.replace(other, path)
     assert (await sessions(rig))[0]["total_cycles"] == 207
+
+
+async def test_a_repaired_file_is_read_anew(data_dir: Path, rig: Rig) -> None:
+    path = data_dir / "recordings" / SESSION_ID / f"{STEM}.mcap"
+    writer = Writer(path, {"arm": "arm"})
+    for record in cycles([P] * 50):
+        writer.add_cycle(record, record.stamp_ns)
+        if record.cycle_id % 10 == 0:
+            writer.flush()
+    writer.abandon()
+    (entry,) = await sessions(rig)
+    assert (entry["damaged"], entry["total_cycles"]) == (True, 50)
+    assert not repair_file(path).was_whole
+    (entry,) = await sessions(rig)
+    assert (entry["damaged"], entry["total_cycles"]) == (False, 50)
+    page = await get(rig, f"/mcap/sessions/{SESSION_ID}/cycles", limit=1000)
+    assert [line["cycle_id"] for line in page["cycles"]] == list(range(1, 51))
 
 
 def test_an_index_in_use_does_not_change(data_dir: Path, tmp_path: Path) -> None:

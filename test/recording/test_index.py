@@ -3,6 +3,7 @@
 
 import dataclasses
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,19 @@ def test_a_growing_file_is_read_on_and_not_again(tmp_path: Path) -> None:
     assert (index.is_closed, index.damage) == (True, "")
     assert index == indexed(tmp_path / "a.mcap")
     source.close()
+
+
+def test_a_topic_that_comes_later_may_be_of_a_type_known_before(tmp_path: Path) -> None:
+    writer, (record, *_) = Writer(tmp_path / "a.mcap"), cycles([P])
+    index, source = FileIndex(), Source(tmp_path / "a.mcap")
+    for arm in ("arm", "other"):
+        writer.add_cycle(record, record.stamp_ns, arm)
+        writer.flush()
+        continue_index(index, source, is_active=True)
+    assert index.total("cycles") == 2
+    assert index == indexed(tmp_path / "a.mcap", is_active=True)
+    source.close()
+    writer.abandon()
 
 
 def test_records_outside_chunks_are_read_too(tmp_path: Path) -> None:
@@ -139,8 +153,12 @@ def test_a_chunk_that_would_fill_the_memory_is_not_unpacked(tmp_path: Path) -> N
         content = (0).to_bytes(16, "little") + claimed.to_bytes(8, "little") + b"\0" * 4
         content += (4).to_bytes(4, "little") + b"zstd" + len(packed).to_bytes(8, "little") + packed
         chunk = b"\x06" + len(content).to_bytes(8, "little") + content
-        index = indexed(_written(tmp_path / "bomb.mcap", MAGIC + chunk))
-        assert "chunk" in index.damage
+        path = _written(tmp_path / "bomb.mcap", MAGIC + chunk)
+        tracemalloc.start()
+        index = indexed(path)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert "chunk" in index.damage and peak < 16 * 2**20
 
 
 def test_a_span_that_went_bad_later_says_so(closed: bytes, tmp_path: Path) -> None:

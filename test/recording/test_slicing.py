@@ -7,11 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lerobot_arena.core.cycle import observation_of
 from lerobot_arena.core.errors import InvalidInput, NotFound
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.recording.reader import ALL, RecordedFile, Recording, open_recording
 from lerobot_arena.recording.slicing import Slice, Slicer
-from lerobot_arena.testing.recordings import BEGIN_NS, PERIOD_NS, Writer, cycles, write_session
+from lerobot_arena.testing.recordings import (
+    BEGIN_NS,
+    OWN,
+    PERIOD_NS,
+    Writer,
+    cycles,
+    message_of,
+    write_session,
+)
 
 P, C, R, F = Decision
 CYCLE = "/arm/dam/cycle"
@@ -116,6 +125,22 @@ def test_a_guard_that_counts_anew_gives_both_stretches(tmp_path: Path) -> None:
     writer.end()
     with sliced(tmp_path / "s", tmp_path / "out.mcap", start=18, end=32) as recording:
         assert [record.cycle_id for record in recording.cycles()] == [*range(18, 33)] * 2
+
+
+def test_what_a_guard_says_of_a_cycle_may_be_in_the_next_chunk(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "s" / "a.mcap")
+    for record in cycles([P] * 30):
+        writer.add("/arm/dam/cycle", f"{OWN}/Cycle", message_of(record), record.stamp_ns)
+        if record.cycle_id % 10 == 0:
+            writer.flush()
+        later_ns = record.stamp_ns + 3_000_000
+        writer.add("/arm/dam/obs", f"{OWN}/GuardObservation", message_of(observation_of(record)), later_ns)
+    writer.end()
+    for start, end in ((11, 20), (20, 20), (21, 29)):
+        with sliced(tmp_path / "s", tmp_path / "out.mcap", start=start, end=end) as recording:
+            expected = list(range(start, end + 1))
+            assert [record.cycle_id for record in recording.cycles()] == expected
+            assert [seen.cycle_id for seen in recording.observations()] == expected
 
 
 def test_of_a_file_being_written_what_is_closed(tmp_path: Path) -> None:
