@@ -90,16 +90,22 @@ class Callers:
     def __init__(self, node: Any, timeout_s: float) -> None:
         self._node, self._timeout_s = node, timeout_s
         self._clients: dict[str, Any] = {}
+        self._estops: dict[str, Any] = {}
 
     def add(self, name: str) -> None:
         """Make a service callable."""
         self._clients[name] = self._node.create_client(convert.Trigger, name)
+        if name.endswith(f"/{topics.ESTOP}"):
+            self._estops[name] = self._node.create_publisher(convert.Empty, name, qos.EVENT)
 
     def remove(self, name: str) -> None:
         """Make it callable no more."""
         client = self._clients.pop(name, None)
         if client is not None:
             self._node.destroy_client(client)
+        publisher = self._estops.pop(name, None)
+        if publisher is not None:
+            self._node.destroy_publisher(publisher)
 
     def close(self) -> None:
         """Remove all."""
@@ -107,7 +113,18 @@ class Callers:
             self.remove(name)
 
     def call(self, name: str) -> bytes:
-        """The serialised response. Raises Unavailable when nobody serves it, NotAnswering after the time-out."""
+        """The serialised response. Raises Unavailable when nobody serves it, NotAnswering after the time-out.
+
+        An e-stop without an answer is sent as a topic message as well; nobody may count on it, so the error stands.
+        """
+        try:
+            return self._ask(name)
+        except ArenaError:
+            if (publisher := self._estops.get(name)) is not None:
+                publisher.publish(convert.Empty())
+            raise
+
+    def _ask(self, name: str) -> bytes:
         client = self._clients.get(name)
         if client is None or not client.service_is_ready():
             raise Unavailable(f"Nobody answers {name}: is that process running?")

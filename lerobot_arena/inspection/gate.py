@@ -9,13 +9,15 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.inspection.door import refusal
 
 _LONGEST_HEAD = 16_384
 _PATIENCE_S = 5.0
+# foxglove-sdk 0.30 advertises a channel a moment before it takes subscriptions to it ("Unknown channel ID").
+_GREETING_S, _HELD_S = 0.05, 0.001
 _BLOCK = 1 << 18
 # Bounds what a slow client has before it that is older than what the server would still drop.
 _SOCKET_BUFFER = 1 << 19
@@ -38,6 +40,7 @@ class Gate:
         self._stall_s, self._on_refusal = stall_s, on_refusal
         self._listener = _listen(address)
         self._visits: set[asyncio.Task[None]] = set()
+        self._is_held = False
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="foxglove-gate", daemon=True)
         self._thread.start()
@@ -47,6 +50,15 @@ class Gate:
     def port(self) -> int:
         """Where it listens."""
         return int(self._listener.getsockname()[1])
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """What the server sends meanwhile reaches nobody before the end of the block; for offering topics."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
 
     def close(self) -> None:
         """Let nobody in any more, and everybody go."""
@@ -89,6 +101,7 @@ class Gate:
                 _tune(server)
                 await self._loop.sock_connect(server, self._inner)
                 await self._loop.sock_sendall(server, head)
+                await asyncio.sleep(_GREETING_S)
                 await self._splice(client, server)
 
     def _refusal(self, head: bytes) -> str:
@@ -122,6 +135,8 @@ class Gate:
     async def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         block = memoryview(bytearray(_BLOCK))
         while size := await self._loop.sock_recv_into(source, block):
+            while self._is_held:  # noqa: ASYNC110 - another thread says so, for less than a millisecond
+                await asyncio.sleep(_HELD_S)
             try:
                 async with asyncio.timeout(self._stall_s):
                     await self._loop.sock_sendall(sink, block[:size])

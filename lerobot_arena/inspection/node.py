@@ -116,13 +116,15 @@ class InspectionNode(ArenaNode):
         self._follow()
 
     def _change_topics(self, change: Change) -> None:
-        assert self._live is not None
+        assert self._live is not None and self._gate is not None
         for name in change.withdrawn:
             self._live.withdraw(name)
         for name, type_name in change.offered.items():
             try:
                 message_class(type_name)
-                self._live.offer(name, definition_of(type_name))
+                definition = definition_of(type_name)
+                with self._gate.held():
+                    self._live.offer(name, definition)
             except NotFound as error:
                 self._topics.forget(name)
                 if name not in self._unknown:

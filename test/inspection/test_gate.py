@@ -136,6 +136,19 @@ def test_who_takes_nothing_is_let_go_and_slows_nobody(made: Any) -> None:
         assert reader.recv(1 << 10)
 
 
+def test_what_is_sent_while_the_gate_is_held_comes_after(made: Any) -> None:
+    gate, _ = made()
+    with visitor(gate) as client:
+        take(client, len(HEAD))
+        with gate.held():
+            client.sendall(b"later")
+            client.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                client.recv(5)
+        client.settimeout(5.0)
+        assert take(client, 5) == b"later"
+
+
 def test_a_closed_gate_ends_every_visit_and_frees_its_port(made: Any) -> None:
     gate, _ = made()
     with visitor(gate) as client:

@@ -65,6 +65,9 @@ class RobotSide:
         self.say(STATE, GuardState("arm", state="running", config_version=5, active_boundaries=("cell",)))
         for verb, name in topics.GUARD_VERBS.items():
             node.create_service(convert.Trigger, topics.on_arm("arm", name), self._answering(verb))
+        node.create_subscription(
+            convert.Empty, topics.on_arm("arm", topics.ESTOP), lambda _: self.calls.append("empty"), qos.EVENT
+        )
         self.count = 0
         self._ending = threading.Event()
         self._executor = SingleThreadedExecutor()
@@ -240,6 +243,20 @@ def test_a_service_that_hangs_delays_no_message(client: FoxgloveClient, robot_si
     finally:
         robot_side.delay_s = 0.0
     assert client.watches[JOINTS].count - before >= 50, "the service had 2 s"
+
+
+def test_an_estop_without_an_answer_is_sent_as_a_topic_too(
+    client: FoxgloveClient, robot_side: RobotSide
+) -> None:
+    client.until(lambda: topics.on_arm("arm", topics.ESTOP) in client.services, "an e-stop")
+    robot_side.calls.clear()
+    robot_side.delay_s = 3.0
+    try:
+        with pytest.raises(RuntimeError, match="did not answer within"):
+            client.call(topics.on_arm("arm", topics.ESTOP))
+    finally:
+        robot_side.delay_s = 0.0
+    client.until(lambda: {"empty", "estop"} <= set(robot_side.calls), "both ways")
 
 
 def test_parameters_are_listed_and_stay_as_they_are(client: FoxgloveClient) -> None:
