@@ -131,7 +131,6 @@ class Player:
         until_ns = min(now_ns, self._cycle_ns + LONGEST_GAP_NS)
         while self._epoch is not None and (at_ns := self._due_ns) < until_ns:
             self._steps += 1
-            self._clock.now_ns = at_ns
             seen = self._session.assemble(at_ns)
             if isinstance(seen, Miss):
                 self.misses[seen.reason] += 1

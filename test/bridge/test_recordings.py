@@ -366,6 +366,19 @@ async def test_a_repaired_file_is_read_anew(data_dir: Path, rig: Rig) -> None:
     assert [line["cycle_id"] for line in page["cycles"]] == list(range(1, 51))
 
 
+async def test_another_unfinished_file_of_that_name_is_read_anew(data_dir: Path, rig: Rig) -> None:
+    path = data_dir / "recordings" / SESSION_ID / f"{STEM}.mcap"
+    for count, first in ((10, 1), (40, 1001)):
+        writer = Writer(path.with_name(f".{count}"), {"arm": "arm"})
+        for record in cycles([P] * count, first_id=first):
+            writer.add_cycle(record, record.stamp_ns)
+        writer.flush()
+        writer.abandon()
+        os.replace(writer.path, path)
+        detail = await get(rig, f"/mcap/sessions/{SESSION_ID}")
+        assert (detail["total_cycles"], detail["first_cycle"]) == (count, first)
+
+
 def test_an_index_in_use_does_not_change(data_dir: Path, tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'x.db'}")
     book = RecordingBook(tmp_path / "r", RecordingStore(engine))

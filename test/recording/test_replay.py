@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from lerobot_arena.cli.app import app
 from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.errors import NotFound
+from lerobot_arena.core.hardware import HardwareReading
 from lerobot_arena.core.observation import JointSample
 from lerobot_arena.core.robot import load_robot
 from lerobot_arena.core.verdict import Decision
@@ -21,12 +22,12 @@ from lerobot_arena.guard.params import GuardParams
 from lerobot_arena.guard.verify.world import GuardWorld, plain_config
 from lerobot_arena.recording.reader import open_recording
 from lerobot_arena.recording.replay import Report, replay
-from lerobot_arena.testing.recordings import OWN, Writer, chunk_message, cycles, joint_state
+from lerobot_arena.testing.recordings import OWN, Writer, chunk_message, cycles, joint_state, message_of
 
 ROBOT = load_robot("so101")
 
 
-def recorded(path: Path, *, config: Any = None, steps: int = 150) -> Path:
+def recorded(path: Path, *, config: Any = None, steps: int = 150, temperature_c: float = 30.0) -> Path:
     """Two runs of a guarded arm that sways, and a pause in the second."""
     chunks: list[tuple[int, ActionChunk]] = []
 
@@ -62,12 +63,16 @@ def recorded(path: Path, *, config: Any = None, steps: int = 150) -> Path:
         world.arm.stop()
         step(30)
     events.extend((now_ns + 1000, 2, "chunk", chunk) for now_ns, chunk in chunks)
+    events.extend((now_ns, 0, "hardware", temperature_c) for now_ns in {event[0] for event in events})
     writer = Writer(path, {"arm": "arm", "robot": "so101"})
     for now_ns, _, kind, value in sorted(events, key=lambda event: event[:2]):
         if kind == "cycle":
             writer.add_cycle(value, now_ns)
         elif kind == "joints":
             writer.add("/arm/joint_states", "sensor_msgs/msg/JointState", joint_state(value), now_ns)
+        elif kind == "hardware":
+            reading = message_of(HardwareReading(now_ns, ROBOT.joint_names, (value,) * 6))
+            writer.add("/arm/embodiment/hardware", f"{OWN}/HardwareReading", reading, now_ns)
         else:
             writer.add("/arm/action_chunk", f"{OWN}/ActionChunk", chunk_message(value), now_ns)
     writer.end()
@@ -112,6 +117,14 @@ def test_a_run_that_would_have_ended(path: Path) -> None:
     report = replayed(path, plain_config(4, short))
     assert sum(report.stopped.values()) == 2 and report.not_run > 150
     assert report.same > 80
+
+
+@pytest.mark.parametrize(("temperature_c", "told"), [(30.0, ""), (95.0, "95 °C")])
+def test_what_the_hardware_said_is_heard(tmp_path: Path, temperature_c: float, told: str) -> None:
+    path = recorded(tmp_path / "a.mcap", steps=40, temperature_c=temperature_c)
+    report = replayed(path, plain_config(4, Boundary("hot", (Node("temperature"),))))
+    assert (report.same, report.not_run) == ((0, 80) if told else (80, 0))
+    assert told in " ".join(report.refused) and bool(told) == bool(report.refused)
 
 
 def test_a_recording_in_which_nothing_ran(tmp_path: Path) -> None:
