@@ -45,6 +45,8 @@ def test_every_parameter_of_the_table_is_one_the_node_declares(spec: ProcessSpec
 def test_every_row_is_a_node_that_is_there(spec: ProcessSpec) -> None:
     file = Path(lerobot_arena.__file__).parents[1] / f"{spec.module.replace('.', '/')}.py"
     assert file.is_file()
+    setup = (Path(lerobot_arena.__file__).parents[1] / "setup.py").read_text()
+    assert f'"{spec.executable} = {spec.module}:main"' in setup, "ros2 launch starts this program"
 
 
 def test_names_are_unique_and_the_driver_of_the_arm_is_stopped_last() -> None:
