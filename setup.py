@@ -52,7 +52,7 @@ CONSOLE_SCRIPTS = [
     "inference_node = lerobot_arena.inference.node:main",
     "guard_node = lerobot_arena.guard.node:main",
     "bridge_node = lerobot_arena.bridge.node:main",
-    "recording_node = lerobot_arena.recording.node:main",
+    "recorder_node = lerobot_arena.recording.node:main",
     "inspection_node = lerobot_arena.inspection.node:main",
 ]
 

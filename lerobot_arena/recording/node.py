@@ -184,7 +184,7 @@ def _read[T](value_type: type[T], message_type: type, raw: bytes | None) -> T | 
 
 
 def main() -> None:
-    """Entry of `python -m lerobot_arena.recording.node` and of `ros2 run lerobot_arena recording_node`."""
+    """Entry of `python -m lerobot_arena.recording.node` and of `ros2 run lerobot_arena recorder_node`."""
     raise SystemExit(run_node(RecorderNode, make_executor=quiet_executor))
 
 
