@@ -31,6 +31,8 @@ class ArmFacts:
 
 
 GuardListener = Callable[[GuardState | None, GuardState], None]
+# (arm, status as JSON)
+RecorderListener = Callable[[str, str], None]
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Board:
     sessions_before: SessionsStatus | None = None
     arms: dict[str, ArmFacts] = field(default_factory=dict)
     guard_listeners: list[GuardListener] = field(default_factory=list)
+    recorder_listeners: list[RecorderListener] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def on_sessions(self, value: SessionsStatus) -> None:
@@ -68,6 +71,11 @@ class Board:
     def on_task(self, arm: str, value: TaskStatus) -> None:
         """A simulator's referee spoke."""
         self.arms.setdefault(arm, ArmFacts()).task = self._seen(value)
+
+    def on_recorder(self, arm: str, status: str) -> None:
+        """An arm's recorder said how it is."""
+        for listener in self.recorder_listeners:
+            listener(arm, status)
 
     def forget(self, arm: str) -> None:
         """A virtual arm ended with its session."""

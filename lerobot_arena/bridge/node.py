@@ -67,6 +67,12 @@ class _Arm:
         def on_task(value: TaskStatus) -> None:
             board.on_task(arm, value)
 
+        def on_recorder(status: str) -> None:
+            if self._is_followed:
+                board.on_recorder(arm, status)
+
+        hear_recorder = here(on_recorder)
+
         def on_cycle(raw: bytes) -> None:
             if self._is_followed:
                 node.feed.push(arm, raw)
@@ -86,6 +92,12 @@ class _Arm:
                 qos.LATCHED,
             ),
             subscribe(own.TaskStatus, topics.TASK_STATUS, state(TaskStatus, on_task), qos.LATCHED),
+            subscribe(
+                convert.String,
+                topics.RECORDER_STATUS,
+                lambda message: hear_recorder(str(message.data)),
+                qos.LATCHED,
+            ),
             subscribe(own.Cycle, topics.CYCLE, on_cycle, qos.STREAM, raw=True),
         ]
         self.clients = {

@@ -12,7 +12,8 @@ from lerobot_arena.core.verdict import Decision, Verdict
 REJECT, CLAMP, PASS = "reject", "clamp", "pass"
 OUTCOMES = (REJECT, CLAMP, PASS)
 HARDWARE_TRIGGERED, OOD_ONLY, GUARD_TRIGGERED = "hardware_triggered", "ood_only", "guard_triggered"
-FAILURE_TYPES = (HARDWARE_TRIGGERED, OOD_ONLY, GUARD_TRIGGERED)
+RECORDER = "recorder"
+FAILURE_TYPES = (HARDWARE_TRIGGERED, OOD_ONLY, GUARD_TRIGGERED, RECORDER)
 FAILURE_SCHEMA = "dam.failure_tuple.v1"
 
 

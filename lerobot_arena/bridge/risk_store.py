@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Engine, Float, Index, String, delete, func, select
+from sqlalchemy import BigInteger, Engine, Float, Index, String, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from lerobot_arena.bridge.errors import Unprocessable
-from lerobot_arena.bridge.risk_event import CLAMP, OUTCOMES, REJECT
+from lerobot_arena.bridge.recorder_event import RecorderNews, recorder_event
+from lerobot_arena.bridge.risk_event import CLAMP, OUTCOMES, RECORDER, REJECT
 from lerobot_arena.bridge.store import Base
 from lerobot_arena.core.risk import RiskLevel
 
@@ -30,6 +31,16 @@ class RiskRow(Base):
     failure_type: Mapped[str] = mapped_column(String(32))
     total_latency_ms: Mapped[float] = mapped_column(Float)
     body: Mapped[str]
+
+
+class RecorderMark(Base):
+    """Up to which event a recorder process is in the log; outlives a clear, which nothing may bring back."""
+
+    __tablename__ = "recorder_marks"
+
+    boot_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    timestamp: Mapped[float] = mapped_column(Float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +96,22 @@ class RiskStore:
         with self._open.begin() as db:
             db.add_all(_row(event) for event in events)
 
+    def insert_news(self, news: RecorderNews) -> int:
+        """Append what the log has not had yet of a recorder's events; how many that were."""
+        with self._open.begin() as db:
+            mark = db.get(RecorderMark, news.boot_id)
+            fresh = news.after(mark.number if mark is not None else 0).events
+            if fresh:
+                db.add_all(_row(recorder_event(event, news.arm, news.boot_id)) for event in fresh)
+                newest = fresh[-1]
+                db.merge(RecorderMark(boot_id=news.boot_id, number=newest.number, timestamp=newest.at_unix))
+            return len(fresh)
+
     def prune(self, *, max_events: int, oldest: float) -> None:
         """Keep the newest `max_events`, and none from before `oldest` (seconds since 1970)."""
         with self._open.begin() as db:
             db.execute(delete(RiskRow).where(RiskRow.timestamp < oldest))
+            db.execute(delete(RecorderMark).where(RecorderMark.timestamp < oldest))
             ids = select(RiskRow.event_id).order_by(RiskRow.event_id.desc())
             last_too_many = db.scalar(ids.offset(max_events).limit(1))
             if last_too_many is not None:
@@ -119,11 +142,12 @@ class RiskStore:
             after = page[-1]["event_id"]
 
     def stats(self, wanted: RiskFilter) -> dict[str, Any]:
-        """Counts, and the mean cycle time in ms (None without events)."""
+        """Counts, and the mean cycle time in ms (None without cycles)."""
         with self._open() as db:
             groups = wanted.of(select(RiskRow.outcome, RiskRow.risk, func.count()))
             rows = db.execute(groups.group_by(RiskRow.outcome, RiskRow.risk)).all()
-            mean_ms = db.scalar(wanted.of(select(func.avg(RiskRow.total_latency_ms))))
+            of_cycles = select(func.avg(RiskRow.total_latency_ms)).where(RiskRow.failure_type != RECORDER)
+            mean_ms = db.scalar(wanted.of(of_cycles))
         by_outcome, by_level = dict.fromkeys(OUTCOMES, 0), {level.name: 0 for level in RiskLevel}
         for outcome, risk, count in rows:
             by_outcome[outcome] += count

@@ -99,6 +99,15 @@ def build_services(
         timeout_s=settings.verb_timeout_s,
     )
     risk_store = RiskStore(engine)
+    risk_log = RiskLog(
+        risk_store,
+        link.glance_cycle,
+        board.clock,
+        max_events=settings.risk_log_max_events,
+        max_age_days=settings.risk_log_max_age_days,
+    )
+    # A status is latched and may come once only, also before anything is open.
+    board.recorder_listeners.append(risk_log.note_recorder)
     book = SessionBook(store, board, link.publish_wanted, max_sessions=settings.max_sessions)
     hub = Hub(settings.data_dir / "hub", endpoint=settings.hf_endpoint, max_bytes=settings.hub_max_bytes)
     pool = ThreadPoolExecutor(2, thread_name_prefix="jpeg")
@@ -118,13 +127,7 @@ def build_services(
         config=config,
         runtime=Runtime(board, book, config, verbs),
         risk_store=risk_store,
-        risk_log=RiskLog(
-            risk_store,
-            link.glance_cycle,
-            board.clock,
-            max_events=settings.risk_log_max_events,
-            max_age_days=settings.risk_log_max_age_days,
-        ),
+        risk_log=risk_log,
         recordings=RecordingBook(settings.data_dir / "recordings", RecordingStore(engine)),
         pool=pool,
     )

@@ -237,6 +237,8 @@ class FakeArms:
             if arm not in self.dead_embodiments:
                 self.board.on_embodiment(embodiment)
                 self.board.on_task(arm, self.tasks[arm])
+        for arm, status in self.recorders.statuses().items():
+            self.board.on_recorder(arm, status)
         if not self.is_inference_dead:
             sessions = tuple(self._session(wanted) for wanted in self.wanted.sessions)
             self.board.on_sessions(SessionsStatus(self.wanted.generation, "1", sessions))

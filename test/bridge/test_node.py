@@ -107,6 +107,10 @@ class RobotSide:
     def on_task(self, arm: str, value: TaskStatus) -> None:
         self._publish(topics.on_arm(arm, topics.TASK_STATUS), self._convert.to_msg(value), self._qos.LATCHED)
 
+    def on_recorder(self, arm: str, status: str) -> None:
+        name = topics.on_arm(arm, topics.RECORDER_STATUS)
+        self._publish(name, self._convert.String(data=status), self._qos.LATCHED)
+
     def on_sessions(self, value: SessionsStatus) -> None:
         self._publish(topics.SESSIONS, self._convert.to_msg(value), self._qos.LATCHED)
 
@@ -286,6 +290,10 @@ def test_a_session_from_post_to_delete_over_dds(bridge: BridgeProcess, robot_sid
     bridge.ask("POST", "/sessions/s/start", 409)
     logged = bridge.until(lambda: bridge.ask("GET", "/api/risk-log?min_risk_level=EMERGENCY")["events"])
     assert logged[0]["arm"] == "arm" and logged[0]["fallback_triggered"] == "emergency_stop"
+    robot_side.fake.recorders.say("arm", 2, "The disk is full.", at_unix=time.time())
+    recorder = "/api/risk-log?failure_type=recorder"
+    heard = bridge.until(lambda: bridge.ask("GET", recorder)["events"])
+    assert [(event["arm"], event["reason"]) for event in heard] == [("arm", "The disk is full.")]
     bridge.ask("POST", "/api/control/reset")
     bridge.ask("POST", "/api/arms/arm/scene/reset")
     logged = [entry["message"] for entry in bridge.ask("GET", "/debug/logs")["logs"]]
@@ -303,6 +311,7 @@ def test_a_session_from_post_to_delete_over_dds(bridge: BridgeProcess, robot_sid
     bridge.again()
     bridge.until(lambda: bridge.status()["inference_stats"])
     assert bridge.status()["status"] == "stopped"
+    assert bridge.ask("GET", recorder)["events"] == heard, "a latched status that is heard again is not news"
     bridge.ask("DELETE", "/sessions/s")
     assert bridge.end(signal.SIGINT) == 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seed 3's risk log: what the guards changed or refused, and when the risk changed."""
+"""Seed 3's risk log: what the guards changed or refused, when the risk changed, what recorders said."""
 
 import asyncio
 import csv
@@ -33,7 +33,7 @@ def _filter(
     outcome: Annotated[
         Literal["reject", "clamp", "pass"] | None, Query(description="A FAULT counts as reject.")
     ] = None,
-    failure_type: Literal["hardware_triggered", "ood_only", "guard_triggered"] | None = None,
+    failure_type: Literal["hardware_triggered", "ood_only", "guard_triggered", "recorder"] | None = None,
     rejected_only: Annotated[bool, Query(description="The same as outcome=reject.")] = False,
     clamped_only: Annotated[bool, Query(description="The same as outcome=clamp.")] = False,
     arm: Annotated[str | None, Query(max_length=256)] = None,
