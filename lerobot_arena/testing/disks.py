@@ -38,7 +38,7 @@ class _File:
 
 
 class FaultyDisk(RealDisk):
-    """`room`: bytes that still fit, when `is_limited`. `error`, `sync_error`: what accesses and syncs answer; 0: none."""
+    """`room`: bytes that still fit, when `is_limited`. `error`, `sync_error`: what access and sync answer; 0: none."""
 
     def __init__(self, room: int = -1) -> None:
         self.room, self.is_limited = room, room >= 0
