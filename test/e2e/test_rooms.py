@@ -82,8 +82,14 @@ def clients(stack: Any) -> Iterator[Clients]:
         assert rooms["joint_input_room_id"] == f"{session_id}-joint-input"
         made.add(session_id, rooms["topics"])
     made.start()
+    stack.wait_for("the guards to hear the clients", lambda: _are_heard(stack), 20)
     yield made
     made.close()
+
+
+def _are_heard(stack: Any) -> bool:
+    arms = [arm for arm in stack.rest.get("/api/arms").json()["arms"] if arm["is_virtual"]]
+    return len(arms) == len(SESSIONS) and not any("joint state" in " ".join(arm["not_ready"]) for arm in arms)
 
 
 def test_three_sessions_on_a_slow_policy_keep_their_rate_while_rest_answers(
