@@ -117,7 +117,8 @@ def _options(given: dict[str, str]) -> BringupOptions:
     beside = Path(robot).with_suffix(".lerobot.json")
     config = given["robot_config"] or (str(beside) if beside.is_file() else "")
     for name in ("port", "foxglove_port", "seed"):
-        if not (given[name] or "0").isdigit():
+        may_be_empty = name == "seed"
+        if not given[name].isdigit() and not (may_be_empty and not given[name]):
             raise InvalidInput(f"{name} {given[name]!r} must be a whole number.")
     roots = [root for root in given["policy_roots"].split(os.pathsep) if root]
     policy = Path(given["policy_path"]).expanduser()
