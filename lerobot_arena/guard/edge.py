@@ -220,8 +220,9 @@ class ArmEdge:
             self._observation.publish(convert.to_msg(observation_of(record)))
         if self._action.get_subscription_count():
             self._action.publish(convert.to_msg(action_of(record)))
-        for layer in layers_of(record):
-            if self._layers[layer.layer].get_subscription_count():
+        heard = {name for name, publisher in self._layers.items() if publisher.get_subscription_count()}
+        for layer in layers_of(record) if heard else ():
+            if layer.layer in heard:
                 self._layers[layer.layer].publish(convert.to_msg(layer))
 
     def publish_event(self, event: ContextEvent) -> None:
