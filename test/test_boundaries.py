@@ -12,7 +12,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "lerobot_arena"
 ROS = {"rclpy", "rosbag2_py", "ament_index_python", "launch", "launch_ros", "std_srvs", "builtin_interfaces"}
-HEAVY = {"torch", "lerobot", "onnx", "onnxruntime", "mujoco", "cv2", "yaml", "so101_nexus", "huggingface_hub"}
+HEAVY = {
+    "aiortc",
+    "av",
+    "argon2",
+    "torch",
+    "lerobot",
+    "onnx",
+    "onnxruntime",
+    "mujoco",
+    "cv2",
+    "yaml",
+    "so101_nexus",
+    "huggingface_hub",
+}
 WEB = {"fastapi", "starlette", "uvicorn"}
 AREAS = {
     "core": set(),
@@ -23,17 +36,43 @@ AREAS = {
     "rooms": {"core"},
     "recording": {"core", "inference", "guard"},
     "platform": {"core", "embodiment", "inference"},
-    "bridge": {"core", "rooms", "inference", "guard", "recording"},
+    "bridge": {"core", "rooms", "inference", "guard", "recording", "platform"},
+    "client": {"core"},
     "inspection": {"core", "guard", "recording"},
     "bringup": {"core", "ros"},
-    "cli": {"core", "ros", "bringup", "inference", "embodiment", "platform", "guard", "bridge", "recording"},
-    "testing": {"core", "bridge", "embodiment", "inference", "guard", "recording"},
+    "cli": {
+        "core",
+        "ros",
+        "bringup",
+        "inference",
+        "embodiment",
+        "platform",
+        "guard",
+        "bridge",
+        "recording",
+        "client",
+    },
+    "testing": {
+        "core",
+        "bridge",
+        "embodiment",
+        "inference",
+        "guard",
+        "recording",
+        "rooms",
+        "client",
+        "platform",
+    },
 }
 # What an area may use of another, where it is less than the whole.
 _GUARD = "lerobot_arena.guard"
 NARROWED: dict[tuple[str, str], tuple[str, ...]] = {
     ("platform", "embodiment"): ("lerobot_arena.embodiment.simulation",),
-    ("cli", "platform"): ("lerobot_arena.platform.training",),
+    ("cli", "platform"): (
+        "lerobot_arena.platform.training", "lerobot_arena.platform.accounts", "lerobot_arena.platform.storage",
+    ),
+    ("bridge", "platform"): ("lerobot_arena.platform.accounts", "lerobot_arena.platform.storage"),
+    ("testing", "platform"): ("lerobot_arena.platform.accounts", "lerobot_arena.platform.storage"),
     ("cli", "ros"): ("lerobot_arena.ros.dds",),
     ("bringup", "ros"): ("lerobot_arena.ros.dds",),
     # What a boundary and a task may say; not how the guard works.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from sqlalchemy import BigInteger, Engine, String, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
-from lerobot_arena.bridge.store import Base
 from lerobot_arena.core.guard_config import BoundaryWanted, GuardConfig, TaskWanted
+from lerobot_arena.platform.storage.database import Base
 
 
 class BoundaryRow(Base):

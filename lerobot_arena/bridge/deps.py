@@ -7,6 +7,7 @@ from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
 
 from lerobot_arena.bridge.services import Services
+from lerobot_arena.core.principal import ANONYMOUS, Principal
 
 
 def _services(connection: HTTPConnection) -> Services:
@@ -16,6 +17,16 @@ def _services(connection: HTTPConnection) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
+
+
+def _principal(connection: HTTPConnection) -> Principal:
+    principal = connection.scope.get("principal", ANONYMOUS)
+    assert isinstance(principal, Principal)
+    return principal
+
+
+PrincipalDep = Annotated[Principal, Depends(_principal)]
+"""Who asks, as bridge/border.py found out before the body was read."""
 ArmQuery = Annotated[
     str | None,
     Query(max_length=256, description="Namespace of the arm; may be left out when there is only one."),

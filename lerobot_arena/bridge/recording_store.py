@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import BigInteger, Engine, ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
-from lerobot_arena.bridge.store import Base
+from lerobot_arena.platform.storage.database import Base
 from lerobot_arena.recording.index import FileIndex, Span
 from lerobot_arena.recording.totals import Totals, totals_of
 

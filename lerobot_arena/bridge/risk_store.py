@@ -12,8 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 from lerobot_arena.bridge.errors import Unprocessable
 from lerobot_arena.bridge.recorder_event import RecorderNews, recorder_event
 from lerobot_arena.bridge.risk_event import CLAMP, OUTCOMES, RECORDER, REJECT
-from lerobot_arena.bridge.store import Base
 from lerobot_arena.core.risk import RiskLevel
+from lerobot_arena.platform.storage.database import Base
 
 _PAGE = 500
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from sqlalchemy import Engine
+
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.config_book import ConfigBook
 from lerobot_arena.bridge.config_store import ConfigStore
@@ -24,12 +26,13 @@ from lerobot_arena.bridge.risk_store import RiskStore
 from lerobot_arena.bridge.runtime import Runtime
 from lerobot_arena.bridge.session_book import SessionBook
 from lerobot_arena.bridge.settings import Settings
-from lerobot_arena.bridge.store import SessionStore, open_engine
+from lerobot_arena.bridge.store import SessionStore
 from lerobot_arena.bridge.verbs import SessionVerbs
 from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.core.guard_config import GuardConfig
 from lerobot_arena.guard.shipped import shipped_config
 from lerobot_arena.guard.tightening import loosening
+from lerobot_arena.platform.storage.database import open_engine
 
 
 @dataclass
@@ -90,26 +93,9 @@ def build_services(
         raise Unavailable(f"The data folder cannot be made: {error}. Set ARENA_DATA_DIR.") from error
     engine = open_engine(settings.database)
     store = SessionStore(engine)
-    config = ConfigBook(
-        ConfigStore(engine),
-        board,
-        link.publish_config,
-        shipped=shipped,
-        loosening=loosening,
-        timeout_s=settings.verb_timeout_s,
-    )
-    risk_store = RiskStore(engine)
-    risk_log = RiskLog(
-        risk_store,
-        link.glance_cycle,
-        board.clock,
-        max_events=settings.risk_log_max_events,
-        max_age_days=settings.risk_log_max_age_days,
-    )
-    # A status is latched and may come once only, also before anything is open.
-    board.recorder_listeners.append(risk_log.note_recorder)
+    config = _config_book(engine, settings, link, board, shipped)
+    risk_store, risk_log = _risk_log(engine, settings, link, board)
     book = SessionBook(store, board, link.publish_wanted, max_sessions=settings.max_sessions)
-    hub = Hub(settings.data_dir / "hub", endpoint=settings.hf_endpoint, max_bytes=settings.hub_max_bytes)
     pool = ThreadPoolExecutor(2, thread_name_prefix="jpeg")
     verbs = SessionVerbs(book, board, link, settings, config_version=lambda: config.config.version)
     return Services(
@@ -121,7 +107,7 @@ def build_services(
         logs=logs,
         store=store,
         book=book,
-        maker=SessionMaker(book, board, PolicySources(settings.roots, hub), settings, inspect=inspect),
+        maker=SessionMaker(book, board, _policies(settings), settings, inspect=inspect),
         verbs=verbs,
         emergency=Emergency(board, link, settings),
         config=config,
@@ -131,3 +117,35 @@ def build_services(
         recordings=RecordingBook(settings.data_dir / "recordings", RecordingStore(engine)),
         pool=pool,
     )
+
+
+def _config_book(
+    engine: Engine, settings: Settings, link: ArmsLink, board: Board, shipped: Callable[[], GuardConfig]
+) -> ConfigBook:
+    return ConfigBook(
+        ConfigStore(engine),
+        board,
+        link.publish_config,
+        shipped=shipped,
+        loosening=loosening,
+        timeout_s=settings.verb_timeout_s,
+    )
+
+
+def _risk_log(engine: Engine, settings: Settings, link: ArmsLink, board: Board) -> tuple[RiskStore, RiskLog]:
+    store = RiskStore(engine)
+    log = RiskLog(
+        store,
+        link.glance_cycle,
+        board.clock,
+        max_events=settings.risk_log_max_events,
+        max_age_days=settings.risk_log_max_age_days,
+    )
+    # A status is latched and may come once only, also before anything is open.
+    board.recorder_listeners.append(log.note_recorder)
+    return store, log
+
+
+def _policies(settings: Settings) -> PolicySources:
+    hub = Hub(settings.data_dir / "hub", endpoint=settings.hf_endpoint, max_bytes=settings.hub_max_bytes)
+    return PolicySources(settings.roots, hub)

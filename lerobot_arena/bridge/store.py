@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wanted sessions in SQL: what must survive a restart. SQLite in WAL mode unless a URL says otherwise."""
+"""Wanted sessions in SQL: what must survive a restart. as platform/storage keeps it."""
 
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, Engine, Float, ForeignKey, String, create_engine, event, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy import BigInteger, Engine, Float, ForeignKey, String, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
-from lerobot_arena.core.errors import Conflict, Unavailable
+from lerobot_arena.core.errors import Conflict
+from lerobot_arena.core.principal import LOCAL_NAME
 from lerobot_arena.core.session import SessionWanted
-
-
-class Base(DeclarativeBase):
-    """All tables of the bridge; migrations/ creates them."""
+from lerobot_arena.platform.storage.database import Base
 
 
 class SessionRow(Base):
@@ -27,6 +24,7 @@ class SessionRow(Base):
     created_at: Mapped[float] = mapped_column(Float)
     policy_reference: Mapped[str]
     arena_server_url: Mapped[str]
+    owner: Mapped[str] = mapped_column(String(64))
     is_selected: Mapped[bool]
     wanted: Mapped[str]
     manifest: Mapped[str]
@@ -59,37 +57,7 @@ class SessionRecord:
     arena_server_url: str = ""
     created_at: float = field(default_factory=time.time)
     manifest: Mapping[str, Any] = field(default_factory=dict)
-
-
-def open_engine(url: str) -> Engine:
-    """An engine on a migrated database. Raises Unavailable when it cannot be opened."""
-    from alembic import command
-    from alembic.config import Config
-
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        if engine.url.database:
-            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-        event.listen(engine, "connect", _tune_sqlite)
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    try:
-        with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except SQLAlchemyError as error:
-        raise Unavailable(
-            f"The database {engine.url.render_as_string()} cannot be opened: {error.__cause__ or error}. "
-            "Check ARENA_DATA_DIR."
-        ) from error
-    return engine
-
-
-def _tune_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    owner: str = LOCAL_NAME
 
 
 class SessionStore:
@@ -168,6 +136,7 @@ def _row(record: SessionRecord) -> SessionRow:
         created_at=record.created_at,
         policy_reference=record.policy_reference,
         arena_server_url=record.arena_server_url,
+        owner=record.owner,
         is_selected=record.wanted.is_selected,
         wanted=json.dumps(asdict(record.wanted)),
         manifest=json.dumps(dict(record.manifest)),
@@ -183,5 +152,10 @@ def _record(row: SessionRow) -> SessionRecord:
     }
     wanted = SessionWanted(**(values | {"is_selected": row.is_selected}))
     return SessionRecord(
-        wanted, row.policy_reference, row.arena_server_url, row.created_at, json.loads(row.manifest)
+        wanted,
+        row.policy_reference,
+        row.arena_server_url,
+        row.created_at,
+        json.loads(row.manifest),
+        row.owner,
     )

@@ -7,7 +7,10 @@
     ├── InvalidInput            a value from outside is unusable             (HTTP 400)
     ├── NotFound                no such session, room, arm, file             (HTTP 404)
     ├── Conflict                not now: wrong state, duplicate, latched     (HTTP 409)
+    ├── Unauthorized            nobody we know; says how to log in           (HTTP 401)
     ├── Forbidden               known caller, not allowed                    (HTTP 403)
+    ├── TooLarge                more than this takes at once                 (HTTP 413)
+    ├── TooMany                 too often; `retry_after_s` says when         (HTTP 429)
     ├── NotAnswering            a process did not show the effect in time    (HTTP 504)
     ├── Unavailable             a process or device is not there             (HTTP 503)
     └── PolicyError             a checkpoint cannot be used, or failed at work (HTTP 400)
@@ -46,6 +49,28 @@ class Forbidden(ArenaError):
     """The caller may not do this."""
 
     code = "forbidden"
+
+
+class Unauthorized(ArenaError):
+    """Credentials are missing, wrong or used up."""
+
+    code = "unauthorized"
+
+
+class TooLarge(ArenaError):
+    """A body or file is larger than allowed."""
+
+    code = "too_large"
+
+
+class TooMany(ArenaError):
+    """Asked too often."""
+
+    code = "too_many"
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class NotAnswering(ArenaError):

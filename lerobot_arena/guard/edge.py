@@ -28,6 +28,7 @@ from lerobot_arena.core.guard_config import GuardConfig
 from lerobot_arena.core.hardware import HardwareReading
 from lerobot_arena.core.reaction import ENFORCE
 from lerobot_arena.core.robot import RobotSpec
+from lerobot_arena.core.room import GUARD_SOURCE
 from lerobot_arena.core.session import RUNNING, EmbodimentStatus, SessionsWanted
 from lerobot_arena.guard.arm import Answer, GuardedArm
 from lerobot_arena.guard.belongings import Belongings
@@ -206,7 +207,12 @@ class ArmEdge:
         self._output_sequence += 1
         self._output.publish(
             convert.joints_to_room(
-                command.joint_names, np.array(values), unit, self._output_sequence, command.stamp_ns
+                command.joint_names,
+                np.array(values),
+                unit,
+                self._output_sequence,
+                command.stamp_ns,
+                source=GUARD_SOURCE,
             )
         )
 

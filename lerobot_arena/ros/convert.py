@@ -23,7 +23,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lerobot_arena import msg as own
-from lerobot_arena.core import cycle, guard_config, hardware, session
+from lerobot_arena.core import cycle, guard_config, hardware, room, session
 from lerobot_arena.core.chunk import ActionChunk
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.observation import CameraFrame, FloatArray, JointSample
@@ -43,6 +43,7 @@ __all__ = [
 ]  # fmt: skip
 
 NS = 1_000_000_000
+_OLDEST_S = 3600.0
 
 
 def stamp_to_msg(stamp_ns: int) -> Time:
@@ -83,6 +84,8 @@ _CLASSES: dict[type, type] = {
     guard_config.RunWanted: own.RunWanted,
     hardware.HardwareReading: own.HardwareReading,
     hardware.Score: own.Score,
+    room.RoomJoints: own.RoomJoints,
+    room.MediaSignal: own.MediaSignal,
 }
 _NESTED: dict[tuple[type, str], type] = {
     (session.SessionsWanted, "sessions"): session.SessionWanted,
@@ -185,14 +188,29 @@ def joints_to_state(sample: JointSample, velocities: FloatArray | None = None) -
 
 
 def joints_from_room(message: Any, receipt_ns: int) -> JointSample:
-    """msg/RoomJoints as JointSample; may name a part of the joints. Raises InvalidInput on unequal lengths."""
-    return _sample(message.names, message.values, message.unit, message.stamp, receipt_ns)
+    """msg/RoomJoints as JointSample; may name a part of the joints.
+
+    What was old when it was published counts as received that much earlier. Raises InvalidInput on unequal lengths or
+    an impossible age.
+    """
+    if not 0.0 <= message.age_s <= _OLDEST_S:
+        raise InvalidInput(f"A joint message says that its values are {message.age_s:g} s old.")
+    return _sample(
+        message.names, message.values, message.unit, message.stamp, receipt_ns - round(message.age_s * NS)
+    )
 
 
-def joints_to_room(names: Sequence[str], values: FloatArray, unit: str, sequence: int, stamp_ns: int) -> Any:
+def joints_to_room(
+    names: Sequence[str], values: FloatArray, unit: str, sequence: int, stamp_ns: int, *, source: str = ""
+) -> Any:
     """Joint values as msg/RoomJoints."""
     return own.RoomJoints(
-        stamp=stamp_to_msg(stamp_ns), sequence=sequence, unit=unit, names=list(names), values=doubles(values)
+        stamp=stamp_to_msg(stamp_ns),
+        sequence=sequence,
+        unit=unit,
+        names=list(names),
+        values=doubles(values),
+        source=source,
     )
 
 

@@ -14,9 +14,9 @@ from sqlalchemy import text
 
 from lerobot_arena.bridge.recording_store import RecordingStore
 from lerobot_arena.bridge.recordings import RecordingBook
-from lerobot_arena.bridge.store import open_engine
 from lerobot_arena.core.risk import RiskWindow
 from lerobot_arena.core.verdict import Decision
+from lerobot_arena.platform.storage.database import open_engine
 from lerobot_arena.recording.index import FileIndex
 from lerobot_arena.recording.repair import repair_file
 from lerobot_arena.testing.bridge_rig import Rig, open_rig

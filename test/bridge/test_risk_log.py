@@ -16,12 +16,12 @@ from sqlalchemy import Engine
 
 from lerobot_arena.bridge.risk_event import failure_type, outcome_of, risk_event
 from lerobot_arena.bridge.risk_store import RiskFilter, RiskStore
-from lerobot_arena.bridge.store import open_engine
 from lerobot_arena.core.clock import NS
 from lerobot_arena.core.cycle import CycleRecord
 from lerobot_arena.core.risk import RULES, RiskLevel, RiskWindow
 from lerobot_arena.core.session import RUNNING
 from lerobot_arena.core.verdict import Decision, Outcome, Verdict
+from lerobot_arena.platform.storage.database import open_engine
 from lerobot_arena.testing.bridge_rig import Rig, open_rig
 
 P, C, R, F = Decision

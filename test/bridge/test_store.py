@@ -10,9 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine
 
-from lerobot_arena.bridge.store import Base, SessionRecord, SessionStore, open_engine
+from lerobot_arena.bridge.store import SessionRecord, SessionStore
 from lerobot_arena.core.errors import Conflict, Unavailable
 from lerobot_arena.core.session import SessionWanted
+from lerobot_arena.platform.storage.database import Base, open_engine
 
 WANTED = SessionWanted(
     "s",

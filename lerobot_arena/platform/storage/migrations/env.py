@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alembic runs this to migrate the connection that bridge/store.py hands over."""
+"""Alembic runs this to migrate the connection that platform/storage/database.py hands over."""
 
 from alembic import context
 
