@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import lerobot_arena
+from lerobot_arena.core.address import DEFAULT_PORT as DEFAULT_PORT
+from lerobot_arena.core.address import PORT_VARIABLE as PORT_VARIABLE
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.ids import check_arm
 from lerobot_arena.ros import dds
@@ -20,9 +22,7 @@ BACKENDS = ("mujoco", "lerobot", "topics")
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 DEFAULT_ARM = "arm"
 DEFAULT_ROBOT = "so101"
-DEFAULT_PORT = 8001
 DEFAULT_FOXGLOVE_PORT = 8765
-PORT_VARIABLE = "ARENA_BRIDGE_PORT"
 DATA_VARIABLE = "ARENA_DATA_DIR"
 
 # LeRobot configures the motors whenever it connects, and nobody may be holding the arm when a process comes back.
