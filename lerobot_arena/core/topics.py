@@ -8,6 +8,8 @@ WANTED = "/arena/wanted"
 SESSIONS = "/arena/sessions"
 GUARD_CONFIG = "/arena/guard_config"
 DIAGNOSTICS = "/diagnostics"
+MEDIA_REQUESTS = "/arena/media/requests"
+MEDIA_EVENTS = "/arena/media/events"
 
 JOINT_STATES = "joint_states"
 ROBOT_DESCRIPTION = "robot_description"

@@ -16,3 +16,5 @@ COMMAND = _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 1)
 STREAM = _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 10)
 LATCHED = _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)
 EVENT = STREAM
+# Offers and candidates of many peers come in bursts.
+SIGNAL = _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 500)
