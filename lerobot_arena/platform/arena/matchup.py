@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One blind comparison: what it compares, when it may be voted on, and by whom. Pure."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lerobot_arena.core.errors import InvalidInput, TooMany
+from lerobot_arena.platform.arena.ratings import WINNERS
+
+QUEUED, STARTING, READY, FAILED = "queued", "starting", "ready", "failed"
+SIDES = ("left", "right")
+BROWSER, PHYSICAL = "browser", "physical"
+
+UNLOCK_S = 10.0
+"""People need to see both policies move before they prefer one."""
+VOTES_A_DAY = 200
+STRANGER, MEMBER = "stranger", "member"
+COUNTED_PER_PAIR = {STRANGER: 1, MEMBER: 10}
+"""Votes of one voter on one pair that count in a day's table; more are kept, and change nothing."""
+
+# RoboArena's exploration weight (arXiv 2506.18123, its central server): rarely seen policies are drawn more often.
+_EXPLORE, _POWER = 500.0, 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What runs in one pane; `content` is the sha256 of the exact policy file that was shown."""
+
+    policy: str
+    title: str
+    simulation: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matchup:
+    """Two policies on the same robot and scene, whose contents are named by hash as well."""
+
+    id: str
+    left: Side
+    right: Side
+    robot: str
+    scene: str
+    robot_content: str
+    scene_content: str
+    created_at: float
+    state: str = STARTING
+    kind: str = BROWSER
+    unlock_at: float | None = None
+    error: str = ""
+    ready: frozenset[str] = field(default_factory=frozenset)
+
+    def side(self, name: str) -> Side:
+        """`left` or `right`."""
+        return self.left if name == "left" else self.right
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Both policies, whichever side they are on."""
+        first, second = sorted((self.left.policy, self.right.policy))
+        return first, second
+
+
+def voter_key(secret: bytes, *, user: str | None, address: str, agent: str) -> str:
+    """What tells voters apart without saying who they are: of a user the name's, else address and agent's keyed hash.
+
+    A plain hash of an address could be undone by trying all of them; the key stays with the server.
+    """
+    text = f"user\0{user}" if user is not None else f"address\0{address}\0{agent}"
+    return hmac.new(secret, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
+
+
+def check_vote(matchup: Matchup, winner: str, *, now: float, has_voted: bool, votes_today: int) -> None:
+    """Raises InvalidInput when this vote cannot be taken now, TooMany when the voter has voted enough today."""
+    if winner not in WINNERS:
+        raise InvalidInput(f"A vote's winner is one of {', '.join(WINNERS)}.")
+    if matchup.state != READY or matchup.unlock_at is None:
+        raise InvalidInput(
+            f"Matchup {matchup.id} is {matchup.state}; it can be voted on when both sides run."
+        )
+    if now < matchup.unlock_at:
+        raise InvalidInput(f"Watch both for {matchup.unlock_at - now:.0f} s more, then vote.")
+    if has_voted:
+        raise InvalidInput("You have voted on this matchup already.")
+    if votes_today >= VOTES_A_DAY:
+        raise TooMany(f"{VOTES_A_DAY} votes a day is the most.", retry_after_s=3600.0)
+
+
+def draw_pair(policies: Sequence[str], games: dict[str, int], random: np.random.Generator) -> tuple[str, str]:
+    """(left, right): one policy that has been seen rarely, one of the others, on random sides.
+
+    Raises InvalidInput when there are fewer than two.
+    """
+    if len(policies) < 2:
+        raise InvalidInput(
+            "A matchup needs two active policies that share a robot and a scene; publish another one."
+        )
+    weights = np.array([(_EXPLORE / (games.get(name, 0) + 1)) ** _POWER for name in policies])
+    first = policies[int(random.choice(len(policies), p=weights / weights.sum()))]
+    others = [name for name in policies if name != first]
+    second = others[int(random.integers(len(others)))]
+    return (first, second) if random.random() < 0.5 else (second, first)
