@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one database: tables declare themselves on `Base`, migrations/ creates them. SQLite (WAL) or PostgreSQL."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,15 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """What the database cannot do inside becomes Unavailable, which a caller can be told."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise Unavailable("The database does not answer. Try again, or ask who runs this bridge.") from error
 
 
 def _with_driver(url: str) -> str:

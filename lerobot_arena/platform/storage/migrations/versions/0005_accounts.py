@@ -42,7 +42,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "audit",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
+        ),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("who", sa.String(64), nullable=False),
         sa.Column("via", sa.String(16), nullable=False),
@@ -51,6 +53,7 @@ def upgrade() -> None:
         sa.Column("route", sa.String(300), nullable=False),
         sa.Column("path", sa.String(1000), nullable=False),
         sa.Column("status", sa.Integer, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_index("audit_by_time", "audit", ["at"])
 
