@@ -93,6 +93,7 @@ RUN_TIME = [
     "PyJWT",
     "limits",
     "aiortc==1.16.0",
+    "fsspec",
     "prometheus_client",
     "opencv-python-headless",
     "onnxruntime",
@@ -134,7 +135,10 @@ EXTRAS: dict[str, list[str]] = {
     "ros-build": BUILD_TOOLS + [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_BUILD_WHEELS],
     "sim": ["mujoco==3.14.0", "so101-nexus==0.10.0"],
     "lerobot": ["lerobot[dataset,training,feetech,dynamixel]==0.6.1", "onnx"],
+    "s3": ["s3fs"],
     "test": [
+        "s3fs",
+        "moto[server]",
         "pytest>=7.4",
         "pytest-xdist",
         "pytest-timeout",
