@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from lerobot_arena.core.errors import PolicyError
+from lerobot_arena.core.protobuf import BYTES, fields
 from lerobot_arena.inference.weights import inside
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_DEPTH = 12
 # message kind → field number → message kind below it
 _BELOW = {
@@ -37,47 +37,13 @@ def check_onnx(path: Path) -> None:
         raise PolicyError(f"{path} is no ONNX model: {error}.") from error
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number is too long")
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int, memoryview | int]]:
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            value, at = _varint(data, at)
-            yield number, wire, value
-            continue
-        if wire == _BYTES:
-            size, at = _varint(data, at)
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"field {number} has wire type {wire}")
-        if at + size > len(data):
-            raise ValueError("it is cut short")
-        yield number, wire, data[at : at + size]
-        at += size
-
-
 def _tensors(data: memoryview, kind: str, depth: int) -> Iterator[memoryview]:
     if depth > _MAX_DEPTH:
         raise ValueError("its graphs are nested too deeply")
     below = _BELOW[kind]
-    for number, wire, value in _fields(data):
+    for number, wire, value in fields(data):
         inner = below.get(number)
-        if inner is None or wire != _BYTES or isinstance(value, int):
+        if inner is None or wire != BYTES or isinstance(value, int):
             continue
         if inner == "tensor":
             yield value
@@ -87,7 +53,7 @@ def _tensors(data: memoryview, kind: str, depth: int) -> Iterator[memoryview]:
 
 def _check_tensor(tensor: memoryview, path: Path) -> None:
     kind, name, raw, floats = 0, "", None, []
-    for number, _, value in _fields(tensor):
+    for number, _, value in fields(tensor):
         if number == 2 and isinstance(value, int):
             kind = value
         elif isinstance(value, int):
@@ -109,7 +75,7 @@ def _check_tensor(tensor: memoryview, path: Path) -> None:
 def _check_external(entry: memoryview, path: Path) -> None:
     pair = {
         number: bytes(value).decode(errors="replace")
-        for number, _, value in _fields(entry)
+        for number, _, value in fields(entry)
         if not isinstance(value, int)
     }
     if pair.get(1) == "location":
