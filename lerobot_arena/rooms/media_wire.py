@@ -1,26 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the bridge and the media process say to each other in MediaSignals about video rooms with WebRTC.
+"""MediaSignals between the bridge and the media process: how their JSON is read and written (see rooms/ports.py).
 
-Bridge → media, on topics.MEDIA_REQUESTS (`participant` and JSON payload):
-
-====== =========== ======================================================================================
-open   —           {workspace, room, config, recovery_config, topic}: a room with WebRTC participants; said
-                   again when any of it changes. `topic` is what the room shows when no client sends
-                   (a ROS camera, or the room's own topic); default: the room's own topic
-close  —           the room has gone
-want   who joined  {role, streaming}: joined without `"media":"jpeg"`; said again with streaming=true after
-                   its stream_started
-drop   who left    its peers are closed
-offer  sender      {sdp, target}        webrtc/signal of a client; `target` is its target_consumer
-answer sender      {sdp, target}        … target_producer
-ice    sender      {candidate, target}  … either
-====== =========== ======================================================================================
-
-Media → bridge, on topics.MEDIA_EVENTS: every payload with a `type` is a message of the room's WebSocket, to be
-forwarded to `participant`, or to everybody in the room when that is empty. The only one without is a beat, once a
-second, with an empty room topic: {rooms, peers, ice_servers}. When its boot_id changes, or beats begin after they had
-been missing for BEAT_TIMEOUT_S, the bridge says every open and want again. Without beats the bridge passes offers,
-answers and candidates on between the clients itself.
+Beyond what that says, the media process sends a beat every BEAT_PERIOD_S: STATE with an empty room topic and the
+payload {rooms, peers, ice_servers}. The other side knows by it that the process lives, and by its boot_id that it is
+another one.
 """
 
 import json
@@ -28,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from lerobot_arena.core.errors import InvalidInput
-from lerobot_arena.core.room import MediaSignal
+from lerobot_arena.core.room import STATE, MediaSignal
 
-ARENA = "arena"
 PRODUCER, CONSUMER = "producer", "consumer"
+WEBRTC, JPEG = "webrtc", "jpeg"
 BEAT_PERIOD_S = 1.0
 BEAT_TIMEOUT_S = 3.5
 # A browser's offer with every codec and candidate is below 20 kB.
@@ -57,6 +40,11 @@ def signal(
     """One MediaSignal; sequence and boot_id are the sender's to fill in."""
     text = json.dumps(dict(payload or {}), allow_nan=False, separators=(",", ":"))
     return MediaSignal(room_topic, kind, participant, text)
+
+
+def is_beat(received: MediaSignal) -> bool:
+    """It says only that the media process lives."""
+    return received.kind == STATE and not received.room_topic
 
 
 def text_field(payload: Mapping[str, Any], name: str) -> str:
