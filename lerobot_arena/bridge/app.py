@@ -6,9 +6,12 @@ import importlib
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from lerobot_arena.bridge import description, docs_page, errors
+from lerobot_arena.bridge import access, description, docs_page, errors
+from lerobot_arena.bridge.border import Border
 from lerobot_arena.bridge.origin import OriginGuard
+from lerobot_arena.bridge.rate_limit import RateLimits
 from lerobot_arena.bridge.routes import ui
+from lerobot_arena.bridge.secure_headers import SecureHeaders
 from lerobot_arena.bridge.services import Services
 from lerobot_arena.bridge.size_limit import SizeLimit
 
@@ -53,13 +56,32 @@ def _guard_the_border(app: FastAPI, services: Services) -> None:
     """Middleware; the last one added sees a request first."""
     settings = services.settings
     app.add_middleware(SizeLimit)
+    app.add_middleware(
+        Border,
+        routes=app,
+        access=access.table(),
+        callers=services.callers,
+        limits=RateLimits(
+            address=settings.rate_limit_address,
+            identity=settings.rate_limit_identity,
+            failures=settings.rate_limit_failures,
+        ),
+        note=services.note_crossing,
+        behind_proxy=settings.behind_proxy,
+    )
+    app.add_middleware(errors.LastResort)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.allowed_origins),
             allow_methods=["*"],
             allow_headers=["*"],
+            expose_headers=["Retry-After", "WWW-Authenticate", "Content-Disposition"],
         )
     app.add_middleware(
-        OriginGuard, hosts=(settings.bridge_host, *settings.allowed_hosts), origins=settings.allowed_origins
+        OriginGuard,
+        hosts=settings.own_names,
+        origins=settings.allowed_origins,
+        any_address=settings.is_beyond_loopback,
     )
+    app.add_middleware(SecureHeaders)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from lerobot_arena.bridge.board import Board
+from lerobot_arena.bridge.border import Crossing
+from lerobot_arena.bridge.callers import Callers
 from lerobot_arena.bridge.config_book import ConfigBook
 from lerobot_arena.bridge.config_store import ConfigStore
 from lerobot_arena.bridge.creation import Inspect, SessionMaker
@@ -28,8 +30,9 @@ from lerobot_arena.bridge.session_book import SessionBook
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.bridge.store import SessionStore
 from lerobot_arena.bridge.verbs import SessionVerbs
-from lerobot_arena.core.errors import Unavailable
+from lerobot_arena.core.errors import Unauthorized, Unavailable
 from lerobot_arena.core.guard_config import GuardConfig
+from lerobot_arena.core.principal import Principal
 from lerobot_arena.guard.shipped import shipped_config
 from lerobot_arena.guard.tightening import loosening
 from lerobot_arena.platform.storage.database import open_engine
@@ -56,6 +59,7 @@ class Services:
     risk_log: RiskLog
     recordings: RecordingBook
     pool: ThreadPoolExecutor
+    callers: Callers
     outboxes: set[Outbox] = field(default_factory=set)
     """Of the telemetry clients that are connected."""
 
@@ -73,7 +77,11 @@ class Services:
         await self.risk_log.close()
         self.frames.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self.callers.close()
         self.store.close()
+
+    def note_crossing(self, crossing: Crossing) -> None:
+        """Hand a call that changed something to the audit log."""
 
 
 def build_services(
@@ -116,7 +124,14 @@ def build_services(
         risk_log=risk_log,
         recordings=RecordingBook(settings.data_dir / "recordings", RecordingStore(engine)),
         pool=pool,
+        callers=Callers(
+            identify=_nobody_is_known, redeem_ticket=_nobody_is_known, trust_loopback=settings.trust_loopback
+        ),
     )
+
+
+def _nobody_is_known(_credential: str) -> Principal:
+    raise Unauthorized("There are no accounts here.")
 
 
 def _config_book(

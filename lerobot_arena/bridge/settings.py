@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the bridge is told by its surroundings: the ARENA_* environment, overridden by node parameters."""
 
-import ipaddress
 import os
+import socket
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from lerobot_arena.bridge.callers import is_loopback
 from lerobot_arena.bridge.params import BridgeParams
+from lerobot_arena.bridge.rate_limit import check_rate
 from lerobot_arena.core.errors import InvalidInput
 
 
@@ -30,6 +32,13 @@ class Settings(BaseSettings):
     policy_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    trust_loopback: bool = True
+    behind_proxy: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    rate_limit_address: str = "6000/minute"
+    rate_limit_identity: str = "3000/minute"
+    rate_limit_failures: str = "30/minute"
     hf_endpoint: Annotated[str, Field(validation_alias="HF_ENDPOINT")] = ""
     hub_max_bytes: Annotated[int, Field(gt=0)] = 20_000_000_000
     max_sessions: Annotated[int, Field(ge=1)] = 32
@@ -56,15 +65,39 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("bridge_host")
+    @field_validator("rate_limit_address", "rate_limit_identity", "rate_limit_failures")
     @classmethod
-    def _loopback_only(cls, value: str) -> str:
-        if value != "localhost" and not _is_loopback(value):
-            raise ValueError(
-                f"{value!r} is not a loopback address. Anybody who reaches this port can move the arm and there are no "
-                "access tokens yet: listen on 127.0.0.1 and use an SSH tunnel from other machines"
-            )
-        return value
+    def _is_rate(cls, value: str) -> str:
+        try:
+            return check_rate(value)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _has_whole_tls(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("ARENA_TLS_CERT and ARENA_TLS_KEY go together: give both or neither")
+        for path in (self.tls_cert, self.tls_key):
+            if path is not None and not path.is_file():
+                raise ValueError(f"there is no file {path} for TLS")
+        return self
+
+    @property
+    def is_beyond_loopback(self) -> bool:
+        """Whether other machines can reach the port."""
+        return self.bridge_host != "localhost" and not is_loopback(self.bridge_host)
+
+    @property
+    def scheme(self) -> str:
+        """What a browser's address begins with."""
+        return "https" if self.tls_cert else "http"
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """Host names under which this bridge may be asked, beside those of loopback."""
+        machine = socket.gethostname().lower() if self.is_beyond_loopback else ""
+        names = (self.bridge_host, *((machine, f"{machine}.local") if machine else ()), *self.allowed_hosts)
+        return tuple(dict.fromkeys(names))
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -76,13 +109,6 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """SQLAlchemy URL."""
         return self.database_url or f"sqlite:///{self.data_dir / 'arena.db'}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def settings_from(params: BridgeParams) -> Settings:

@@ -55,14 +55,24 @@ def test_policies_lie_in_the_data_folder_by_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "arena.example"])
-def test_nothing_listens_beyond_loopback_while_there_are_no_tokens(host: str) -> None:
-    with pytest.raises(InvalidInput, match="SSH tunnel"):
-        settings_from(BridgeParams(host=host))
+def test_an_address_that_others_reach_is_known_as_such(host: str) -> None:
+    settings = settings_from(BridgeParams(host=host))
+    assert settings.is_beyond_loopback and host in settings.own_names
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
 def test_loopback_is_fine(host: str) -> None:
-    assert settings_from(BridgeParams(host=host)).bridge_host == host
+    settings = settings_from(BridgeParams(host=host))
+    assert settings.bridge_host == host and not settings.is_beyond_loopback
+
+
+@pytest.mark.parametrize("name", ["ARENA_RATE_LIMIT_ADDRESS", "ARENA_TLS_CERT"])
+def test_a_rate_or_certificate_that_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "often")
+    with pytest.raises(InvalidInput, match="not a rate|go together"):
+        settings_from(BridgeParams())
 
 
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The border: every HTTP request and WebSocket is known, counted and allowed before anything of it is read.
+
+Puts the caller into `scope["principal"]` and the access row into `scope["access"]`. Whose a thing is, its route knows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lerobot_arena.bridge import errors
+from lerobot_arena.bridge.access import Need, Row
+from lerobot_arena.bridge.callers import Callers, Origin, origin_of
+from lerobot_arena.bridge.rate_limit import RateLimits
+from lerobot_arena.bridge.route_map import RouteMap
+from lerobot_arena.core.errors import ArenaError, Forbidden, NotAnswering, Unauthorized, Unavailable
+from lerobot_arena.core.principal import Principal
+
+_READING = {"GET", "HEAD", "OPTIONS"}
+_SWITCHING_PROTOCOLS = 101
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """What the audit log is told of a call that changes something. `route` is the template, `path` what was asked."""
+
+    caller: Principal
+    method: str
+    route: str
+    path: str
+    status: int
+
+
+Note = Callable[[Crossing], None]
+
+
+class Border:
+    """ASGI middleware. 401, 403 and 429 in the surface's own words; a WebSocket is denied before it is accepted."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: FastAPI,
+        access: Mapping[tuple[str, str], Row],
+        callers: Callers,
+        limits: RateLimits,
+        note: Note,
+        behind_proxy: bool,
+    ) -> None:
+        """`routes` is the app whose routes are guarded; its middleware is made after the last route was added."""
+        self._app, self._access, self._callers = app, access, callers
+        self._limits, self._note, self._behind_proxy = limits, note, behind_proxy
+        self._routes = RouteMap(routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or refuse."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        origin = origin_of(scope, headers, behind_proxy=self._behind_proxy)
+        scope["principal"] = self._callers.unproven(origin)
+        try:
+            row = self._row(scope)
+            scope["access"] = row
+            await self._admit(scope, headers, origin, row)
+        except ArenaError as error:
+            await self._refuse(scope, receive, send, error)
+            return
+        await self._app(scope, receive, self._noting(scope, send))
+
+    def _row(self, scope: Scope) -> Row | None:
+        """The row of the route that will answer; None where there is no such route."""
+        key = self._routes.find(scope)
+        if key is None:
+            if self._routes.is_served(scope):
+                raise Forbidden(
+                    "This path has no row in the access table (bridge/access.py), so nobody may use it."
+                )
+            return None
+        method, path = key
+        row = self._access.get(key)
+        if row is None and method == "HEAD":
+            row = self._access.get(("GET", path))
+        if row is None:
+            raise Forbidden(
+                f"{method} {path} has no row in the access table (bridge/access.py), so nobody may use it."
+            )
+        return row
+
+    async def _admit(self, scope: Scope, headers: Headers, origin: Origin, row: Row | None) -> None:
+        if row is not None and row.need is Need.ESTOP:
+            caller = await self._who_stops(scope, headers, origin)
+        else:
+            caller = await self._who(scope, headers, origin, row)
+        scope["principal"] = caller
+        if row is not None and (refusal := row.refusal(caller)) is not None:
+            raise refusal
+
+    async def _who(self, scope: Scope, headers: Headers, origin: Origin, row: Row | None) -> Principal:
+        self._limits.check_address(origin)
+        try:
+            caller = await self._callers.of(scope, headers, origin)
+        except Unauthorized:
+            self._limits.note_failure(origin)
+            if row is None or row.need is Need.PUBLIC:
+                # A login that ran out must not keep its owner from logging in.
+                return self._callers.unproven(origin)
+            raise
+        except ArenaError:
+            raise
+        except Exception as error:
+            raise Unavailable("Accounts cannot be looked up right now. Try again.") from error
+        self._limits.check_caller(caller)
+        return caller
+
+    async def _who_stops(self, scope: Scope, headers: Headers, origin: Origin) -> Principal:
+        try:
+            return await self._callers.for_estop(scope, headers, origin)
+        except ArenaError:
+            raise
+        except Exception as error:
+            raise NotAnswering(
+                "This credential cannot be checked right now. The e-stop is open to anybody at the machine itself."
+            ) from error
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, error: ArenaError) -> None:
+        response = errors.answer(scope["path"], error)
+        if scope["principal"].is_user:
+            self._tell(scope, response.status_code)
+        await refuse(scope, receive, send, response)
+
+    def _noting(self, scope: Scope, send: Send) -> Send:
+        """A twin of `send` that tells the audit log when the answer to a changing call is out."""
+        if scope["type"] == "http" and scope["method"] in _READING:
+            return send
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            await send(message)
+            kind = message["type"]
+            if kind.endswith("response.start"):
+                status = message["status"]
+            elif kind == "websocket.accept":
+                self._tell(scope, _SWITCHING_PROTOCOLS)
+            elif kind.endswith("response.body") and not message.get("more_body", False):
+                self._tell(scope, status)
+
+        return noting
+
+    def _tell(self, scope: Scope, status: int) -> None:
+        row: Row | None = scope.get("access")
+        method = "WS" if scope["type"] == "websocket" else scope["method"]
+        if row is None or method in _READING:
+            return
+        self._note(
+            Crossing(
+                caller=scope["principal"], method=method, route=row.path, path=scope["path"], status=status
+            )
+        )
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, response: ASGIApp) -> None:
+    """Answer instead of a route; a WebSocket gets the same answer instead of being accepted."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
+        return
+    await response(scope, receive, send)
