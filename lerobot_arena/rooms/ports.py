@@ -1,14 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the rooms ask of their surroundings: the robot side for joints and pictures, the media process for WebRTC.
 
-The media process decodes foreign video, so it is never the process that answers an e-stop. What the two say to each
-other is in media_wire.py.
+The media process decodes foreign video, so it is never the process that answers an e-stop. Both sides speak
+`MediaSignal`s of one room, whose `payload` is a JSON object:
+
+To media; `participant` is who it is about, or empty:
+
+    OPEN    ""           the room exists, or its settings changed: `config`, `recovery_config`, `relay` (`server` or
+                         `p2p`), `image_topic` (where ROS has its pictures), `is_ros_only` (no client may produce)
+    CLOSE   ""           the room is gone: {}
+    WANT    who joined   `role` (`producer` or `consumer`), `media` (`webrtc` or `jpeg`)
+    DROP    who left     {}
+    OFFER, ANSWER, ICE
+            the sender   the signal as it was posted: `type`, `sdp` or `candidate`, and the `target_consumer` or
+                         `target_producer`
+
+From media; `participant` is the addressee:
+
+    OFFER                {"offer": {"type", "sdp"}, "from_producer": "arena" or a participant}
+    ANSWER               {"answer": {"type", "sdp"}, "from_consumer": "arena" or a participant}
+    ICE                  {"candidate": {…}, "from_producer": …, "from_consumer": …}
+    STATE                an event for clients with its `type`, one of STATE_TYPES; participant "": for all
+    ERROR                {"code", "message"}
+
+The bridge adds `timestamp` and hands on; a `from_…` of another participant than `arena` passes a signal on untouched,
+or speaks in that participant's name. A media process with a new `boot_id` gets every OPEN and WANT again. It says by
+beats that it lives (media_wire.py); without them the bridge passes the signals of clients on between themselves.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from lerobot_arena.core.room import MediaSignal, RoomJoints
+
+ARENA = "arena"
+"""The server's own participant id; no client may have it."""
+STATE_TYPES = frozenset(
+    {
+        "participant_joined",
+        "participant_left",
+        "recovery_triggered",
+        "status_update",
+        "stream_started",
+        "stream_stats",
+        "stream_stopped",
+    }
+)
 
 
 class MediaLink(Protocol):

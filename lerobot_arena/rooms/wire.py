@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 
 from lerobot_arena.core.errors import ArenaError, InvalidInput
-from lerobot_arena.rooms.media_wire import ARENA, CONSUMER, PRODUCER
+from lerobot_arena.rooms.media_wire import CONSUMER, JPEG, PRODUCER, WEBRTC
+from lerobot_arena.rooms.ports import ARENA
 from lerobot_arena.rooms.refusals import refuse
 
 ROLES = (PRODUCER, CONSUMER)
-WEBRTC, JPEG = "webrtc", "jpeg"
 MEDIA = (WEBRTC, JPEG)
 FRAMES = ("v1", "v3")
 
