@@ -2,9 +2,8 @@
 """Who a request comes from: the peer's address, whether that is this machine, and the credential it shows."""
 
 import asyncio
-import hashlib
 import ipaddress
-from collections import OrderedDict
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,15 +12,20 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from lerobot_arena.core.errors import ArenaError, Unauthorized
+from lerobot_arena.core.errors import ArenaError, Unauthorized, Unavailable
 from lerobot_arena.core.principal import ANONYMOUS, LOCAL, Principal
 
 Identify = Callable[[str], Principal]
 """From a credential to its owner, blocking. Raises Unauthorized; Unavailable when the database is away."""
 
+Recall = Callable[[str], Principal | None]
+"""From a credential to who it was a while ago; never waits."""
+
+_log = logging.getLogger(__name__)
+
+PATIENCE_S = 5.0
 ESTOP_PATIENCE_S = 0.25
 LONGEST_CREDENTIAL = 4096
-_REMEMBERED = 512
 _PROXY_HEADERS = frozenset(
     {"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}
 )
@@ -104,67 +108,59 @@ def ticket_of(scope: Scope) -> str:
 class Callers:
     """Finds out who calls. Asking for a credential is never done on the event loop."""
 
-    def __init__(self, *, identify: Identify, redeem_ticket: Identify, trust_loopback: bool = True) -> None:
-        self._identify, self._redeem, self._trust_loopback = identify, redeem_ticket, trust_loopback
+    def __init__(
+        self, *, identify: Identify, recall: Recall, redeem_ticket: Identify, trust_loopback: bool = True
+    ) -> None:
+        self._identify, self._recall, self._redeem = identify, recall, redeem_ticket
+        self._trust_loopback = trust_loopback
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="callers")
-        self._known: OrderedDict[bytes, Principal] = OrderedDict()
 
     def unproven(self, origin: Origin) -> Principal:
         """Whoever shows no credential."""
-        found = LOCAL if origin.is_loopback and self._trust_loopback else ANONYMOUS
-        return replace(found, address=origin.address, is_loopback=origin.is_loopback)
+        return _at(LOCAL if origin.is_loopback and self._trust_loopback else ANONYMOUS, origin)
 
     async def of(self, scope: Scope, headers: Headers, origin: Origin) -> Principal:
-        """Who it is. Raises Unauthorized for a credential that is not or no longer good."""
-        credential = credential_of(headers)
-        if credential:
-            found = await self._ask(self._identify, credential)
-            self._remember(credential, found)
-        elif ticket := ticket_of(scope):
-            found = await self._ask(self._redeem, ticket[:LONGEST_CREDENTIAL])
-        else:
-            return self.unproven(origin)
-        return replace(found, address=origin.address, is_loopback=origin.is_loopback)
+        """Who it is. Raises Unauthorized for a credential that is not or no longer good, else Unavailable."""
+        return await self._of(scope, headers, origin, PATIENCE_S)
 
     async def for_estop(self, scope: Scope, headers: Headers, origin: Origin) -> Principal:
         """Who it is, as far as can be known at once: a slow or dead database must not delay an e-stop."""
+        known = self._recalled(headers)
+        if known is not None:
+            return _at(known, origin)
         if origin.is_loopback:
-            return self._at_the_machine(headers, origin)
+            return self.unproven(origin)
+        return await self._of(scope, headers, origin, ESTOP_PATIENCE_S)
+
+    async def _of(self, scope: Scope, headers: Headers, origin: Origin, patience_s: float) -> Principal:
+        if credential := credential_of(headers):
+            return _at(await self._ask(self._identify, credential, patience_s), origin)
+        if ticket := ticket_of(scope):
+            return _at(await self._ask(self._redeem, ticket[:LONGEST_CREDENTIAL], patience_s), origin)
+        return self.unproven(origin)
+
+    async def _ask(self, question: Identify, secret: str, patience_s: float) -> Principal:
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, question, secret)
         try:
-            async with asyncio.timeout(ESTOP_PATIENCE_S):
-                return await self.of(scope, headers, origin)
-        except Unauthorized:
+            async with asyncio.timeout(patience_s):
+                return await answer
+        except ArenaError:
             raise
-        except Exception:
-            known = self._remembered(headers)
-            if known is None:
-                raise
-            return replace(known, address=origin.address, is_loopback=False)
+        except Exception as error:
+            _log.warning("A credential could not be checked: %r", error)
+            raise Unavailable("Accounts cannot be looked up right now. Try again in a moment.") from error
 
-    def _at_the_machine(self, headers: Headers, origin: Origin) -> Principal:
-        known = self._remembered(headers)
-        return replace(known, address=origin.address, is_loopback=True) if known else self.unproven(origin)
-
-    async def _ask(self, question: Identify, secret: str) -> Principal:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, question, secret)
-
-    def _remember(self, credential: str, found: Principal) -> None:
-        self._known[_digest(credential)] = found
-        self._known.move_to_end(_digest(credential))
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-
-    def _remembered(self, headers: Headers) -> Principal | None:
+    def _recalled(self, headers: Headers) -> Principal | None:
         try:
             credential = credential_of(headers)
-        except ArenaError:
+        except Unauthorized:
             return None
-        return self._known.get(_digest(credential)) if credential else None
+        return self._recall(credential) if credential else None
 
     def close(self) -> None:
         """Give the threads back."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _digest(credential: str) -> bytes:
-    return hashlib.sha256(credential.encode("utf-8", "replace")).digest()
+def _at(who: Principal, origin: Origin) -> Principal:
+    return replace(who, address=origin.address, is_loopback=origin.is_loopback)

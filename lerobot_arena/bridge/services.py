@@ -125,7 +125,10 @@ def build_services(
         recordings=RecordingBook(settings.data_dir / "recordings", RecordingStore(engine)),
         pool=pool,
         callers=Callers(
-            identify=_nobody_is_known, redeem_ticket=_nobody_is_known, trust_loopback=settings.trust_loopback
+            identify=_nobody_is_known,
+            recall=lambda _: None,
+            redeem_ticket=_nobody_is_known,
+            trust_loopback=settings.trust_loopback,
         ),
     )
 
