@@ -10,7 +10,7 @@ refuses the whole message.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, pi
-from typing import Any
+from typing import Any, Protocol
 
 from lerobot_arena.core.chunk import MAX_JOINTS
 from lerobot_arena.core.errors import InvalidInput
@@ -51,6 +51,24 @@ class JointUpdate:
     def merged_into(self, known: Mapping[str, float]) -> dict[str, float]:
         """All values known after this update; joints it does not name keep theirs."""
         return {**known, **dict(zip(self.names, self.values, strict=True))}
+
+
+class Joints(Protocol):
+    """Which joints there are, and what they may be."""
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Those there are; empty: any."""
+
+    @property
+    def unit(self) -> str:
+        """Of the values."""
+
+    def name_of(self, name: str) -> str:
+        """What the room calls it. Raises JointPayloadError."""
+
+    def range_of(self, name: str) -> tuple[float, float]:
+        """Lowest and highest value."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +118,7 @@ class JointVocabulary:
         return _GRIPPER_RANGE if is_gripper and self.unit != RADIANS else _RANGES[self.unit]
 
 
-def parse_joints(payload: Any, vocabulary: JointVocabulary) -> JointUpdate:
+def parse_joints(payload: Any, vocabulary: Joints) -> JointUpdate:
     """The update a client's message means. Raises JointPayloadError: nothing of the message may then be used."""
     found: dict[str, float] = {}
     for name, value in _entries(payload):
@@ -136,7 +154,7 @@ def _pair(entry: Any) -> tuple[Any, Any]:
     return entry["name"], entry["value"]
 
 
-def _number(name: str, value: Any, vocabulary: JointVocabulary) -> float:
+def _number(name: str, value: Any, vocabulary: Joints) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise JointPayloadError("joint_value", f"Joint {name!r} has {_kind(value)} where a number belongs.")
     # An int beyond a float's range is not finite either.
