@@ -188,12 +188,12 @@ _ACCOUNTS = [
     *local("GET", "/auth/me", ""),
     *account("POST", "/auth/logout"),
     *account("POST", "/auth/password"),
-    *local("POST", "/auth/ticket", ""),
+    *account("POST", "/auth/ticket"),
     *account("GET POST", "/auth/users", ADMIN),
     *account("PATCH DELETE", "/auth/users/{name}", ADMIN),
     *account("GET", "/api/api-tokens", "", _LIST),
     *account("POST DELETE", "/api/api-tokens", ""),
-    *account("DELETE", "/api/api-tokens/{id}", "", _ONE),
+    *account("DELETE", "/api/api-tokens/{tokenId}", "", _ONE),
     *local("GET", "/api/audit", ADMIN),
 ]
 ROWS: tuple[Row, ...] = (

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import rclpy
 from rclpy.serialization import deserialize_message
 
+from lerobot_arena.bridge.accounts_desk import offer_first_admin
 from lerobot_arena.bridge.app import create_app
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.feed import CycleFeed
@@ -287,6 +288,7 @@ async def _serve(node: BridgeNode, settings: Settings, logs: RingLog) -> int:
     spin = SpinThread(node, on_death)
     try:
         await services.open()
+        await offer_first_admin(services.desk, settings, listener.getsockname()[1])
         await serve(create_app(services), listener, ending)
     finally:
         spin.end()

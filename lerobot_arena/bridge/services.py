@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything a route may use, built once per app. No globals, no ROS."""
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
+from lerobot_arena.bridge.accounts_desk import AccountsDesk, open_accounts
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.border import Crossing
 from lerobot_arena.bridge.callers import Callers
@@ -30,11 +32,13 @@ from lerobot_arena.bridge.session_book import SessionBook
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.bridge.store import SessionStore
 from lerobot_arena.bridge.verbs import SessionVerbs
-from lerobot_arena.core.errors import Unauthorized, Unavailable
+from lerobot_arena.core.clock import NS
+from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.core.guard_config import GuardConfig
-from lerobot_arena.core.principal import Principal
 from lerobot_arena.guard.shipped import shipped_config
 from lerobot_arena.guard.tightening import loosening
+from lerobot_arena.platform.accounts.accounts import Accounts
+from lerobot_arena.platform.accounts.audit import AuditEntry, AuditLog
 from lerobot_arena.platform.storage.database import open_engine
 
 
@@ -59,6 +63,8 @@ class Services:
     risk_log: RiskLog
     recordings: RecordingBook
     pool: ThreadPoolExecutor
+    desk: AccountsDesk
+    audit: AuditLog
     callers: Callers
     outboxes: set[Outbox] = field(default_factory=set)
     """Of the telemetry clients that are connected."""
@@ -78,10 +84,30 @@ class Services:
         self.frames.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.callers.close()
+        await asyncio.to_thread(self.desk.close)
+        await asyncio.to_thread(self.audit.close)
         self.store.close()
+
+    @property
+    def accounts(self) -> Accounts:
+        """Users, logins and API tokens; blocking, so ask through the desk."""
+        return self.desk.accounts
 
     def note_crossing(self, crossing: Crossing) -> None:
         """Hand a call that changed something to the audit log."""
+        caller = crossing.caller
+        self.audit.note(
+            AuditEntry(
+                caller.name,
+                caller.via,
+                caller.address,
+                crossing.method,
+                crossing.route,
+                crossing.path,
+                crossing.status,
+                self.board.clock.wall_ns() / NS,
+            )
+        )
 
 
 def build_services(
@@ -106,6 +132,7 @@ def build_services(
     book = SessionBook(store, board, link.publish_wanted, max_sessions=settings.max_sessions)
     pool = ThreadPoolExecutor(2, thread_name_prefix="jpeg")
     verbs = SessionVerbs(book, board, link, settings, config_version=lambda: config.config.version)
+    accounts = open_accounts(engine, settings, board.clock)
     return Services(
         settings=settings,
         link=link,
@@ -124,17 +151,15 @@ def build_services(
         risk_log=risk_log,
         recordings=RecordingBook(settings.data_dir / "recordings", RecordingStore(engine)),
         pool=pool,
+        desk=AccountsDesk(accounts),
+        audit=AuditLog(engine, max_entries=settings.audit_max_entries),
         callers=Callers(
-            identify=_nobody_is_known,
-            recall=lambda _: None,
-            redeem_ticket=_nobody_is_known,
+            identify=accounts.identify,
+            recall=accounts.recall,
+            redeem_ticket=accounts.redeem_ticket,
             trust_loopback=settings.trust_loopback,
         ),
     )
-
-
-def _nobody_is_known(_credential: str) -> Principal:
-    raise Unauthorized("There are no accounts here.")
 
 
 def _config_book(

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lerobot_arena.bridge.callers import is_loopback
@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     rate_limit_address: str = "6000/minute"
     rate_limit_identity: str = "3000/minute"
     rate_limit_failures: str = "30/minute"
+    jwt_secret: SecretStr = SecretStr("")
+    login_tries_per_minute: Annotated[int, Field(ge=1)] = 5
+    login_tries_per_address: Annotated[int, Field(ge=1)] = 30
+    audit_max_entries: Annotated[int, Field(ge=1)] = 100_000
     hf_endpoint: Annotated[str, Field(validation_alias="HF_ENDPOINT")] = ""
     hub_max_bytes: Annotated[int, Field(gt=0)] = 20_000_000_000
     max_sessions: Annotated[int, Field(ge=1)] = 32

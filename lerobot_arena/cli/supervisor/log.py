@@ -29,6 +29,7 @@ _LEVELS = {"DEBUG": "dim", "INFO": "", "WARN": "yellow", "ERROR": "bold red", "F
 _STRUCTURED = re.compile(
     r"\[(DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\] ?(?:\[[\d.]+\] ?)?(?:\[[^\]]*\]: ?)?(.*)", re.DOTALL
 )
+_SECRET = re.compile(r"(#first-admin=)\S+")
 _PYTHON_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _COLOURS = (
     "cyan",
@@ -79,8 +80,10 @@ class RunLog:
 
     def add(self, line: LogLine) -> None:
         """Write a line; never waits for the terminal."""
+        # What opens the door is for the terminal alone.
+        kept = _SECRET.sub(r"\1…", line.text)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-        text = f"{stamp}Z {line.source}: {line.level + ' ' if line.level else ''}{line.text}"
+        text = f"{stamp}Z {line.source}: {line.level + ' ' if line.level else ''}{kept}"
         self._file.emit(logging.LogRecord("arena", logging.INFO, "", 0, text, None, None))
         if self._console is None:
             return

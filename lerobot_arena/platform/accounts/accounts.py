@@ -137,7 +137,7 @@ class Accounts:
         self._throttle.count(who.name, address)
         self.users.check_password(who.name, old)
         self._throttle.forgive(who.name, address)
-        self.users.set_password(who.name, new)
+        self.users.change(who.name, password=new)
 
     def claim_first_admin(self, secret: str, name: str, password: str, address: str) -> Login:
         """Become the first admin. Raises Conflict, Unauthorized, TooMany, InvalidInput."""

@@ -6,6 +6,8 @@ https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 
 import threading
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -34,13 +36,14 @@ def _of_nobody() -> str:
 
 
 def hash_password(password: str) -> str:
-    """What is stored of a new password. Raises InvalidInput when it is too short or too long."""
+    """What is stored of a new password. Raises InvalidInput when too short or long, TooMany when all hands are busy."""
     text = _normal(password)
     if not LEAST_CHARS <= len(text) <= MOST_CHARS:
         raise InvalidInput(
             f"The password must have {LEAST_CHARS} to {MOST_CHARS} characters; a sentence is easy to remember."
         )
-    return _hasher().hash(text)
+    with _turn():
+        return _hasher().hash(text)
 
 
 def is_password(password: str, stored: str | None) -> bool:
@@ -49,20 +52,28 @@ def is_password(password: str, stored: str | None) -> bool:
 
     if len(password) > MOST_CHARS:
         return False
-    if not _hashing.acquire(timeout=_PATIENCE_S):
-        raise TooMany("Too many people log in at once. Try again in a moment.", _PATIENCE_S)
+    of_nobody = _of_nobody()
     try:
-        _hasher().verify(stored or _of_nobody(), _normal(password))
+        with _turn():
+            _hasher().verify(stored or of_nobody, _normal(password))
     except (VerificationError, InvalidHashError, InvalidInput):
         return False
-    finally:
-        _hashing.release()
     return stored is not None
 
 
 def is_dated(stored: str) -> bool:
     """Hashed with another cost than today's."""
     return _hasher().check_needs_rehash(stored)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _hashing.acquire(timeout=_PATIENCE_S):
+        raise TooMany("Too many people log in at once. Try again in a moment.", _PATIENCE_S)
+    try:
+        yield
+    finally:
+        _hashing.release()
 
 
 def _normal(password: str) -> str:

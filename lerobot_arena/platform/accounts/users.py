@@ -117,8 +117,10 @@ class Users:
         role: str | None = None,
         scopes: Set[str] | None = None,
         is_disabled: bool | None = None,
+        password: str | None = None,
     ) -> User:
-        """Change what is not None. Raises NotFound, InvalidInput, or Conflict for the last admin."""
+        """Change what is not None; a new password ends all logins. Raises NotFound, InvalidInput, Conflict."""
+        new_hash = hash_password(password) if password is not None else None
         with answering(), self._open.begin() as db:
             _lock_admins(db)
             row = _row(db, name)
@@ -129,6 +131,8 @@ class Users:
                 row.scopes = to_text(check_scopes(scopes))
             if is_disabled is not None:
                 row.is_disabled = is_disabled
+            if new_hash is not None:
+                _renew(row, new_hash)
             db.flush()
             _check_admin_left(db, name, was_admin)
             user = user_of(row)
@@ -146,17 +150,6 @@ class Users:
             db.flush()
             _check_admin_left(db, name, was_admin)
         self._changed(name)
-
-    def set_password(self, name: str, password: str) -> User:
-        """A new password; every login from before ends. Raises NotFound, InvalidInput."""
-        new_hash = hash_password(password)
-        with answering(), self._open.begin() as db:
-            row = _row(db, name)
-            row.password_hash = new_hash
-            row.login_epoch = (row.login_epoch + 1) % _MOST_EPOCHS
-            user = user_of(row)
-        self._changed(name)
-        return user
 
     def check_password(self, name: str, password: str) -> User:
         """Who logs in. Raises Unauthorized, after the same time whether or not there is such a user."""
@@ -210,6 +203,11 @@ def _lock_admins(db: Session) -> None:
         db.execute(update(UserRow).where(UserRow.name == "").values(role=UserRow.role))
     else:
         db.scalars(select(UserRow.name).where(*_admins()).order_by(UserRow.name).with_for_update()).all()
+
+
+def _renew(row: UserRow, password_hash: str) -> None:
+    row.password_hash = password_hash
+    row.login_epoch = (row.login_epoch + 1) % _MOST_EPOCHS
 
 
 def _is_active_admin(row: UserRow) -> bool:
