@@ -50,10 +50,15 @@ def plain_name(value: Any, what: str) -> str:
 
 def plain_names(value: Any, what: str, most: int) -> tuple[str, ...]:
     """1 to `most` different short names."""
-    if not isinstance(value, list | tuple) or not 1 <= len(value) <= most:
-        raise InvalidInput(f"{what} must be a list of 1 to {most} names.")
-    named = tuple(plain_name(item, f"{what}[{index}]") for index, item in enumerate(value))
+    named = name_list(value, what, most)
     twice = sorted({item for item in named if named.count(item) > 1})
     if twice:
-        raise InvalidInput(f"{what} names {', '.join(twice)} more than once.")
+        raise InvalidInput(f"{what} names {', '.join(twice[:5])} more than once.")
     return named
+
+
+def name_list(value: Any, what: str, most: int) -> tuple[str, ...]:
+    """1 to `most` short names, which may repeat."""
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= most:
+        raise InvalidInput(f"{what} must be a list of 1 to {most} names.")
+    return tuple(plain_name(item, f"{what}[{index}]") for index, item in enumerate(value))
