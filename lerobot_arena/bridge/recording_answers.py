@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recordings as seed 3 lists them, and their notable cycles as the risk log's events. Pure."""
 
+import hashlib
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from lerobot_arena.recording.glance import Glance
 from lerobot_arena.recording.index import Span
 from lerobot_arena.recording.names import as_in_seed
 from lerobot_arena.recording.reader import ALL, Recording, cameras_of
+from lerobot_arena.recording.slicing import Slicer
 from lerobot_arena.recording.totals import FileEntry, SessionEntry
 
 _MB = 1e6
@@ -79,6 +81,20 @@ def _file(file: FileEntry) -> dict[str, Any]:
         "damaged": bool(file.damage),
         "damage": file.damage,
     }
+
+
+def slice_tag(slicer: Slicer) -> str:
+    """An ETag: equal as long as the slice is made of the same bytes, also in another process."""
+    seen = [
+        slicer.wanted.start,
+        slicer.wanted.end,
+        sorted(slicer.wanted.topics or ()),
+        slicer.wanted.topics is None,
+    ]
+    for file in slicer.recording.files:
+        stat = file.source.path.stat()
+        seen += [file.source.path.name, stat.st_size, stat.st_mtime_ns, file.index.position]
+    return f'"{hashlib.sha256(repr(seen).encode()).hexdigest()[:32]}"'
 
 
 def cycle_lines(

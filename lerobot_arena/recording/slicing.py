@@ -45,7 +45,7 @@ class Slicer:
 
     def __init__(self, recording: Recording, wanted: Slice) -> None:
         """Raises NotFound when no such cycle was recorded, DamagedFile when the borders cannot be read."""
-        self.recording, self._wanted = recording, wanted
+        self.recording, self.wanted = recording, wanted
         self._windows = [Window(BEGINNING, END)]
         self._by_time = (wanted.start, wanted.end) != (0, ALL)
         if self._by_time:
@@ -82,7 +82,7 @@ class Slicer:
         self.recording.close()
 
     def _spans(self, file: RecordedFile) -> Iterator[tuple[Span, Collection[int]]]:
-        topics = self._wanted.topics
+        topics = self.wanted.topics
         ids = {n for n, (topic, _) in file.index.channels.items() if topics is None or topic in topics}
         of_a_cycle = {n for n in ids if file.index.channels[n][1] in OF_A_CYCLE}
         for span in file.index.spans:
@@ -101,21 +101,21 @@ class Slicer:
         cycle_id = cycle_id_of(file.index.channels[raw.channel_id][1], raw.data)
         if cycle_id is None:
             return any(window.holds(raw.log_time) for window in self._windows)
-        end = self._wanted.end
-        return self._wanted.start <= cycle_id and (end == ALL or cycle_id <= end)
+        end = self.wanted.end
+        return self.wanted.start <= cycle_id and (end == ALL or cycle_id <= end)
 
     def _metadata(self) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {SESSION_RECORD: {}} if self.recording.metadata else {}
         for file in self.recording.files:
             for name, entries in file.index.metadata.items():
                 found[name] = {**entries, **found.get(name, {})} if name == SESSION_RECORD else entries
-        if self._wanted.is_everything and len(self.recording.files) == 1:
+        if self.wanted.is_everything and len(self.recording.files) == 1:
             return found
         told = {
             "files": ", ".join(file.source.path.name for file in self.recording.files),
-            "start_cycle": str(self._wanted.start),
-            "end_cycle": str(self._wanted.end),
-            "topics": ", ".join(sorted(self._wanted.topics)) if self._wanted.topics is not None else "all",
+            "start_cycle": str(self.wanted.start),
+            "end_cycle": str(self.wanted.end),
+            "topics": ", ".join(sorted(self.wanted.topics)) if self.wanted.topics is not None else "all",
         }
         return {**found, "slice": told}
 

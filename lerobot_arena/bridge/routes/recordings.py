@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response, StreamingResponse
 
 from lerobot_arena.bridge.deps import ServicesDep
 from lerobot_arena.bridge.errors import unprocessable
-from lerobot_arena.bridge.recording_answers import cycle_lines, detailed, listed
+from lerobot_arena.bridge.recording_answers import cycle_lines, detailed, listed, slice_tag
 from lerobot_arena.bridge.risk_event import risk_event
 from lerobot_arena.core.clock import NS
+from lerobot_arena.core.errors import Conflict
 from lerobot_arena.core.risk import RiskLevel
 from lerobot_arena.recording.cycles import find_cycle
 from lerobot_arena.recording.pictures import jpeg_at
@@ -62,17 +63,26 @@ async def download(
     topics: Annotated[
         str | None, Query(max_length=20_000, description="Comma-separated channels; absent: all.")
     ] = None,
+    from_byte: Annotated[
+        int, Query(ge=0, le=_LARGEST, description="After a break: how many bytes are there; with If-Match.")
+    ] = 0,
+    if_match: Annotated[str | None, Header(max_length=100)] = None,
 ) -> StreamingResponse:
     """One MCAP file with these cycles and channels, made while it is sent; of several files as of one.
 
-    Messages that name no cycle belong to the cycle recorded next. Channels keep their ROS names in the file.
+    Messages that name no cycle belong to the cycle recorded next. Channels keep their ROS names in the file. The same
+    request makes the same bytes as long as its ETag is the same: 409 when `If-Match` names another.
     """
     slicer = await asyncio.to_thread(
         _planned, lambda: services.recordings.open(session_id), start_cycle, end_cycle, topics
     )
+    tag = slice_tag(slicer)
+    if if_match is not None and if_match != tag:
+        slicer.close()
+        raise Conflict(f"Recording {session_id} is not what it was: download it from its beginning.")
     name = slicer.recording.files[0].source.path.name
-    headers = {"Content-Disposition": f'attachment; filename="{_ascii(name)}"'}
-    return StreamingResponse(_sent(slicer), media_type="application/octet-stream", headers=headers)
+    headers = {"Content-Disposition": f'attachment; filename="{_ascii(name)}"', "ETag": tag}
+    return StreamingResponse(_sent(slicer, from_byte), media_type="application/octet-stream", headers=headers)
 
 
 def _planned(open_it: Callable[[], Recording], start: int, end: int, topics: str | None) -> Slicer:
@@ -92,9 +102,12 @@ def _planned(open_it: Callable[[], Recording], start: int, end: int, topics: str
         raise
 
 
-def _sent(slicer: Slicer) -> Iterator[bytes]:
+def _sent(slicer: Slicer, skipped: int = 0) -> Iterator[bytes]:
     try:
-        yield from slicer.parts()
+        for part in slicer.parts():
+            if rest := part[skipped:]:
+                yield rest
+            skipped = max(skipped - len(part), 0)
     finally:
         slicer.close()
 
