@@ -1,16 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one database: tables declare themselves on `Base`, migrations/ creates them. SQLite (WAL) or PostgreSQL."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
 
 from lerobot_arena.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# A database that is cut off is noticed within seconds, not by the kernel's quarter of an hour (libpq's names).
+_PG_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_MIGRATION_LOCK = 0x6C65_726F
 
 
 class Base(DeclarativeBase):
@@ -20,13 +34,9 @@ class Base(DeclarativeBase):
 def open_engine(url: str) -> Engine:
     """An engine on a migrated database. Raises Unavailable when it cannot be opened."""
     try:
-        engine = create_engine(_with_driver(url), pool_pre_ping=not url.startswith("sqlite"))
-        if engine.dialect.name == "sqlite":
-            if engine.url.database:
-                Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-            event.listen(engine, "connect", _tune_sqlite)
+        engine = connect(url)
         migrate(engine)
-    except (SQLAlchemyError, ImportError) as error:
+    except (SQLAlchemyError, ImportError, OSError) as error:
         raise Unavailable(
             f"The database {_without_password(url)} cannot be opened: {error.__cause__ or error}. "
             "Check ARENA_DATA_DIR, or ARENA_DATABASE_URL when it is set."
@@ -34,16 +44,68 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def connect(url: str) -> Engine:
+    """An engine on a database as it is, whatever tables it has."""
+    parsed = make_url(_with_driver(url))
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed)
+        _keep_private(parsed.database)
+        event.listen(engine, "connect", _tune_sqlite)
+        return engine
+    patience = {name: value for name, value in _PG_PATIENCE.items() if name not in parsed.query}
+    return create_engine(parsed, pool_pre_ping=True, connect_args=patience)
+
+
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the tables to a revision, data included."""
+    """Bring the tables to a revision, data included; of two processes that start at once, one waits for the other.
+
+    Raises Unavailable when a newer version of this package has been there.
+    """
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    try:
+        with engine.begin() as connection:
+            if _is_at_head(connection, config) and revision == "head":
+                return
+            _take_turns(connection)
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except CommandError as error:
+        raise Unavailable(
+            f"The database {_without_password(str(engine.url))} is from a newer version of lerobot_arena ({error}). "
+            "Install that version, or use another database."
+        ) from error
+
+
+def _is_at_head(connection: Connection, config: "Config") -> bool:
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    found = MigrationContext.configure(connection).get_current_revision()
+    return found == ScriptDirectory.from_config(config).get_current_head()
+
+
+def _take_turns(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        # A real transaction from here on; else the driver ends it at each change of a table.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+
+
+def _keep_private(path: str | None) -> None:
+    """Password hashes are in it: for nobody but its owner."""
+    if not path or path == ":memory:":
+        return
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+    if file.stat().st_uid == os.geteuid():
+        file.chmod(0o600)
 
 
 @contextmanager
@@ -64,8 +126,6 @@ def _with_driver(url: str) -> str:
 
 
 def _without_password(url: str) -> str:
-    from sqlalchemy.engine import make_url
-
     try:
         return make_url(url).render_as_string()
     except SQLAlchemyError:
