@@ -4,7 +4,7 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -38,7 +38,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Matchup:
-    """Two policies on the same robot and scene, whose contents are named by hash as well."""
+    """Two policies on the same robot and scene, whose contents are named by hash as well.
+
+    `ready` are the sides whose page has been loaded, or whose run on the robot has ended.
+    """
 
     id: str
     left: Side
@@ -57,6 +60,11 @@ class Matchup:
     def side(self, name: str) -> Side:
         """`left` or `right`."""
         return self.left if name == "left" else self.right
+
+    def opened(self, name: str, now: float) -> "Matchup":
+        """A side's page was loaded: both have to be watched for a while from then on."""
+        unlock_at = max(self.unlock_at or 0.0, now + UNLOCK_S) if self.state == READY else self.unlock_at
+        return replace(self, ready=self.ready | {name}, unlock_at=unlock_at)
 
     @property
     def pair(self) -> tuple[str, str]:
