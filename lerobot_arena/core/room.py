@@ -16,6 +16,10 @@ OFFER, ANSWER, ICE = "offer", "answer", "ice"
 # media → bridge
 STATE, ERROR = "state", "error"
 
+# The media process says this often that it lives: a STATE with an empty room topic.
+BEAT_PERIOD_S = 1.0
+BEAT_TIMEOUT_S = 3.5
+
 
 @dataclass(frozen=True, slots=True)
 class RoomJoints:

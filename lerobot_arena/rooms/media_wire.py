@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """MediaSignals between the bridge and the media process: how their JSON is read and written (see rooms/ports.py).
 
-Beyond what that says, the media process sends a beat every BEAT_PERIOD_S: STATE with an empty room topic and the
-payload {rooms, peers, ice_servers}. The other side knows by it that the process lives, and by its boot_id that it is
-another one.
+Beyond what that says, the media process sends a beat every core.room.BEAT_PERIOD_S: STATE with an empty room topic
+and the payload {rooms, peers, ice_servers}. The other side knows by it that the process lives, and by its boot_id that
+it is another one.
 """
 
 import json
@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from lerobot_arena.core.errors import InvalidInput
-from lerobot_arena.core.room import STATE, MediaSignal
+from lerobot_arena.core.room import MediaSignal
 
 PRODUCER, CONSUMER = "producer", "consumer"
 WEBRTC, JPEG = "webrtc", "jpeg"
-BEAT_PERIOD_S = 1.0
-BEAT_TIMEOUT_S = 3.5
 # A browser's offer with every codec and candidate is below 20 kB.
 LARGEST_PAYLOAD = 128_000
 
@@ -40,11 +38,6 @@ def signal(
     """One MediaSignal; sequence and boot_id are the sender's to fill in."""
     text = json.dumps(dict(payload or {}), allow_nan=False, separators=(",", ":"))
     return MediaSignal(room_topic, kind, participant, text)
-
-
-def is_beat(received: MediaSignal) -> bool:
-    """It says only that the media process lives."""
-    return received.kind == STATE and not received.room_topic
 
 
 def text_field(payload: Mapping[str, Any], name: str) -> str:

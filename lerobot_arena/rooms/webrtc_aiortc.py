@@ -5,13 +5,9 @@ Decoders that refuse pictures beyond a size before memory is taken for them, enc
 our own putting together of frames, sender reports, and which addresses and ports are used.
 """
 
-import asyncio
-import random
-import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.rooms.webrtc_jitter import FrameAssembler
 from lerobot_arena.rooms.webrtc_stamps import CaptureStamps
 
@@ -93,31 +89,10 @@ def present_addresses() -> list[str]:
     return list(ice.get_host_addresses(use_ipv4=True, use_ipv6=False))
 
 
-class MediaLoop(asyncio.SelectorEventLoop):
-    """An event loop that binds UDP sockets whose port does not matter within a range that a firewall lets in."""
-
-    def __init__(self, ports: range | None) -> None:
-        super().__init__()
-        self._ports = ports
-
-    async def create_datagram_endpoint(self, protocol_factory: Any, *args: Any, **options: Any) -> Any:
-        local = options.get("local_addr") or (args[0] if args else None)
-        if self._ports is None or local is None or local[1] != 0:
-            return await super().create_datagram_endpoint(protocol_factory, *args, **options)
-        for port in random.sample(self._ports, len(self._ports)):
-            options["local_addr"] = (local[0], port)
-            try:
-                return await super().create_datagram_endpoint(protocol_factory, **options)
-            except OSError:
-                continue
-        raise Unavailable(
-            f"All UDP ports from {self._ports[0]} to {self._ports[-1]} are taken: widen udp_ports."
-        )
-
-
-def prepare_receiver(receiver: Any, stamps: CaptureStamps) -> None:
+def prepare_receiver(receiver: Any, stamps: CaptureStamps) -> FrameAssembler:
     """Put our assembler into an RTCRtpReceiver, and let `stamps` hear its sender reports."""
-    setattr(receiver, f"{_RECEIVER}jitter_buffer", FrameAssembler())
+    assembler = FrameAssembler()
+    setattr(receiver, f"{_RECEIVER}jitter_buffer", assembler)
     pass_on: Callable[[Any], Any] = receiver._handle_rtcp_packet
 
     async def on_rtcp(packet: Any) -> None:
@@ -127,6 +102,7 @@ def prepare_receiver(receiver: Any, stamps: CaptureStamps) -> None:
         await pass_on(packet)
 
     receiver._handle_rtcp_packet = on_rtcp
+    return assembler
 
 
 def rtp_timestamp_of(receiver: Any, pts: int) -> int:
@@ -138,6 +114,12 @@ def rtp_timestamp_of(receiver: Any, pts: int) -> int:
 def waiting_frames(receiver: Any) -> int:
     """Encoded frames that the decoder has not come to yet; aiortc does not bound them."""
     return int(getattr(receiver, f"{_RECEIVER}decoder_queue").qsize())
+
+
+def has_newer(track: Any) -> bool:
+    """A received track has another picture waiting behind the one that was just taken."""
+    waiting = track._queue._queue
+    return bool(waiting) and waiting[0] is not None
 
 
 def put_encoder(sender: Any, mime_type: str, bitrate: int) -> PacedEncoder:
@@ -154,14 +136,3 @@ def put_encoder(sender: Any, mime_type: str, bitrate: int) -> PacedEncoder:
 def encoder_of(sender: Any) -> Any:
     """What put_encoder put there, or None."""
     return getattr(sender, f"{_SENDER}encoder")
-
-
-def is_udp_open(address: str) -> bool:
-    """UDP can be bound on this address."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True

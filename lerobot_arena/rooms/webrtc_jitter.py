@@ -33,6 +33,7 @@ class FrameAssembler:
         self._next: int | None = None
         self._newest = 0
         self._blocked_at: float | None = None
+        self.taken_bytes = 0
 
     def add(self, packet: Any) -> tuple[bool, EncodedFrame | None]:
         """Take `packet` (sequence_number, timestamp, marker, _data)."""
@@ -80,7 +81,9 @@ class FrameAssembler:
             del self._packets[taken]
         self._next, self._blocked_at = number, None
         assert timestamp is not None
-        return EncodedFrame(b"".join(parts), timestamp)
+        data = b"".join(parts)
+        self.taken_bytes += len(data)
+        return EncodedFrame(data, timestamp)
 
     def _give_up(self) -> bool:
         """Go on behind a gap that has lasted too long; False while it may still be filled, or is none."""

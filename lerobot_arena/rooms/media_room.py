@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One video room in the media process: whose pictures come in, who watches, and what ROS has to do with it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lerobot_arena.core.errors import ArenaError, InvalidInput, NotFound
+from lerobot_arena.core.room import ANSWER, ERROR, ICE, OFFER, STATE
+from lerobot_arena.rooms.media_rules import (
+    OfferFacts,
+    OfferRole,
+    is_arena_wanted,
+    is_shown_by_server,
+    role_of_offer,
+)
+from lerobot_arena.rooms.media_stage import Stage
+from lerobot_arena.rooms.media_wire import CONSUMER, PRODUCER, WEBRTC, text_field
+from lerobot_arena.rooms.ports import ARENA
+from lerobot_arena.rooms.recovery import Loss, Picture
+from lerobot_arena.rooms.video_config import RecoveryConfig, VideoConfig, recovery_config, video_config
+from lerobot_arena.rooms.webrtc_peer import Peer, PeerSettings, PictureSink, check_sdp
+
+Say = Callable[[str, str, dict[str, Any]], None]
+# How often a producer that does not offer is asked again, and a watcher that was lost offered anew.
+_ASK_AGAIN_S = (2.0, 4.0, 8.0, 15.0)
+_SHOW_AGAIN_S = (0.0, 2.0, 4.0, 8.0, 15.0)
+_STATS_S = 5.0
+
+
+class RoomTopics(Protocol):
+    """ROS as a room sees it."""
+
+    def publish(self, topic: str, picture: Picture, stamp_ns: int) -> None:
+        """Show a client's picture as Image; from any thread."""
+
+    def advertise(self, topic: str, is_wanted: bool) -> None:
+        """Get ready to publish, or cease."""
+
+    def subscribers(self, topic: str) -> int:
+        """Nodes that listen to the topic."""
+
+    def publishers(self, topic: str) -> int:
+        """Other nodes that publish pictures there, raw or compressed."""
+
+    def follow(self, topic: str, on_picture: Callable[[Picture], None]) -> Callable[[], None]:
+        """Deliver a topic's pictures on the event loop, newest only, until the returned function is called."""
+
+
+@dataclass(slots=True)
+class _Member:
+    role: str
+    is_webrtc: bool
+    tries: int = 0
+    due_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Leg:
+    """A connection with a producer, in the name of `target`."""
+
+    peer: Peer
+    producer: str
+    target: str
+
+
+@dataclass(slots=True)
+class RoomShape:
+    """What OPEN says of a room."""
+
+    config: VideoConfig = field(default_factory=VideoConfig)
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    image_topic: str = ""
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, Any], room_topic: str) -> "RoomShape":
+        """Read OPEN. Raises InvalidInput."""
+        given = dict(payload.get("config") or {})
+        if payload.get("relay"):
+            given["relay"] = payload["relay"]
+        topic = payload.get("image_topic") or room_topic
+        if not isinstance(topic, str):
+            raise InvalidInput("image_topic must be text.")
+        return cls(video_config(given), recovery_config(payload.get("recovery_config") or {}), topic)
+
+
+class MediaRoom:
+    """Signals in by its methods, out by `say(kind, participant, payload)`. One event loop; calls are serialised."""
+
+    def __init__(
+        self,
+        topic: str,
+        shape: RoomShape,
+        *,
+        settings: PeerSettings,
+        topics: RoomTopics,
+        say: Say,
+        check_room: Callable[[int], None] = lambda peers: None,
+    ) -> None:
+        self.topic, self._shape = topic, shape
+        self._settings, self._topics, self._say, self._check_room = settings, topics, say, check_room
+        self._members: dict[str, _Member] = {}
+        self._legs: dict[tuple[str, str], _Leg] = {}
+        self._carrier: _Leg | None = None
+        self._watchers: dict[str, Peer] = {}
+        self._passed: set[tuple[str, str]] = set()
+        self._stage = Stage(shape.config, shape.recovery, self._on_loss)
+        self._sink = PictureSink(
+            publish=lambda picture, stamp_ns: topics.publish(topic, picture, stamp_ns),
+            show=self._stage.put,
+        )
+        self._unfollow: Callable[[], None] | None = None
+        self._asked, self._ask_due_s = 0, 0.0
+        self._stats_due_s, self._stats_began_s = 0.0, 0.0
+        self._ending: set[asyncio.Task[None]] = set()
+        self.lock = asyncio.Lock()
+
+    @property
+    def peers(self) -> int:
+        """Open connections."""
+        return len(self._legs) + len(self._watchers)
+
+    @property
+    def config(self) -> VideoConfig:
+        return self._shape.config
+
+    async def configure(self, shape: RoomShape) -> None:
+        """OPEN came again."""
+        before, self._shape = self._shape, shape
+        self._stage.configure(shape.config, shape.recovery)
+        if shape.image_topic != before.image_topic:
+            self._stop_following()
+        if shape.config.encoding != before.config.encoding or shape.config.relay != before.config.relay:
+            # Another codec is another negotiation; `look` offers anew.
+            for consumer in list(self._watchers):
+                await self._close_watcher(consumer)
+        for peer in self._watchers.values():
+            peer.configure(shape.config)
+
+    async def join(self, participant: str, role: str, media: str) -> None:
+        """WANT: somebody joined, or began to send."""
+        self._members[participant] = _Member(role, media == WEBRTC)
+        if role == PRODUCER and media == WEBRTC:
+            self._topics.advertise(self.topic, True)
+            self._asked, self._ask_due_s = 0, 0.0
+        await self.look()
+
+    async def leave(self, participant: str) -> None:
+        """DROP: close what was with them."""
+        self._members.pop(participant, None)
+        await self._close_watcher(participant)
+        for key in [key for key in self._legs if participant in key]:
+            await self._close_leg(key)
+        self._passed = {pair for pair in self._passed if participant not in pair}
+        if not any(member.role == PRODUCER and member.is_webrtc for member in self._members.values()):
+            self._topics.advertise(self.topic, False)
+
+    async def close(self) -> None:
+        """CLOSE: the room has gone."""
+        for participant in list(self._members):
+            await self.leave(participant)
+        self._stop_following()
+        self._stage.run(False)
+        self._topics.advertise(self.topic, False)
+
+    # Signals
+
+    async def offer(self, sender: str, payload: dict[str, Any]) -> None:
+        """A producer's offer to a consumer, or to the arena. Raises InvalidInput."""
+        sdp, target = text_field(payload, "sdp"), text_field(payload, "target_consumer")
+        role, reason = self._role_of(sdp, sender, target)
+        if role is OfferRole.REFUSE:
+            raise InvalidInput(reason)
+        if role is OfferRole.PASS_ON:
+            self._passed.add((sender, target))
+            self._say(OFFER, target, {"offer": {"type": "offer", "sdp": sdp}, "from_producer": sender})
+            return
+        await self._close_leg((sender, target))
+        self._check_room(self.peers)
+        peer = Peer(self._settings, self._on_leg_end)
+        sink = self._sink if role is OfferRole.TAKE else None
+        answer = await peer.answer(sdp, self.config, sink)
+        if role is OfferRole.EMPTY:
+            await peer.close()
+        else:
+            leg = self._legs[sender, target] = _Leg(peer, sender, target)
+            if peer.is_taking:
+                self._carrier, self._stats_began_s = leg, time.monotonic()
+        self._say(ANSWER, sender, {"answer": {"type": "answer", "sdp": answer}, "from_consumer": target})
+        await self.look()
+
+    def _role_of(self, sdp: str, sender: str, target: str) -> tuple[OfferRole, str]:
+        reason = ""
+        try:
+            check_sdp(sdp)
+        except InvalidInput as error:
+            reason = str(error)
+        carrier = self._carrier
+        has_other = carrier is not None and (carrier.producer, carrier.target) != (sender, target)
+        facts = OfferFacts(
+            self.config,
+            for_arena=target == ARENA,
+            is_readable=not reason,
+            has_video="m=video" in sdp,
+            has_carrier=has_other,
+        )
+        unsent = "This room's encoding is jpeg: join with `media: jpeg` and send binary frames."
+        return role_of_offer(facts), reason or unsent
+
+    async def answer(self, sender: str, payload: dict[str, Any]) -> None:
+        """A consumer's answer. Raises InvalidInput, NotFound."""
+        sdp, target = text_field(payload, "sdp"), text_field(payload, "target_producer")
+        if (target, sender) in self._passed:
+            self._say(ANSWER, target, {"answer": {"type": "answer", "sdp": sdp}, "from_consumer": sender})
+            return
+        check_sdp(sdp)
+        peer = self._watchers.get(sender)
+        if peer is None:
+            raise NotFound("There is no open offer to you that this answers.")
+        await peer.take_answer(sdp)
+
+    async def ice(self, sender: str, payload: dict[str, Any]) -> None:
+        """A candidate of a producer or a consumer. Raises InvalidInput."""
+        candidate = payload.get("candidate")
+        if not isinstance(candidate, dict):
+            raise InvalidInput("candidate must be an object, as RTCIceCandidate.toJSON() makes it.")
+        consumer, producer = payload.get("target_consumer"), payload.get("target_producer")
+        if isinstance(consumer, str) and (sender, consumer) in self._passed:
+            origin = {"from_producer": sender, "from_consumer": None}
+            self._say(ICE, consumer, {"candidate": candidate, **origin})
+        elif isinstance(producer, str) and (producer, sender) in self._passed:
+            origin = {"from_producer": None, "from_consumer": sender}
+            self._say(ICE, producer, {"candidate": candidate, **origin})
+        elif isinstance(consumer, str):
+            leg = self._legs.get((sender, consumer))
+            if leg is not None:
+                await leg.peer.take_candidate(candidate)
+        elif (watcher := self._watchers.get(sender)) is not None:
+            await watcher.take_candidate(candidate)
+
+    # What goes on
+
+    async def look(self) -> None:
+        """See who came and went on either side; called twice a second and after each signal."""
+        now = time.monotonic()
+        carrier = self._carrier
+        has_ros_source = carrier is None and self._topics.publishers(self._shape.image_topic) > 0
+        for consumer, member in list(self._members.items()):
+            if member.role == CONSUMER and member.is_webrtc and consumer not in self._watchers:
+                passed = any(pair[1] == consumer for pair in self._passed)
+                if member.due_s <= now and is_shown_by_server(
+                    self.config,
+                    has_carrier=carrier is not None,
+                    has_ros_source=has_ros_source,
+                    is_passed=passed,
+                ):
+                    await self._show_to(consumer, member)
+        self._stage.run(bool(self._watchers))
+        self._follow(bool(self._watchers) and has_ros_source)
+        self._ask_producer(now)
+        self._tell_stats(now)
+
+    def _follow(self, is_wanted: bool) -> None:
+        if is_wanted and self._unfollow is None:
+            self._unfollow = self._topics.follow(self._shape.image_topic, self._stage.put)
+        elif not is_wanted:
+            self._stop_following()
+
+    def _stop_following(self) -> None:
+        if self._unfollow is not None:
+            self._unfollow()
+            self._unfollow = None
+
+    def _ask_producer(self, now: float) -> None:
+        producer = next((n for n, m in self._members.items() if m.role == PRODUCER and m.is_webrtc), None)
+        if producer is None or self._carrier is not None or now < self._ask_due_s:
+            return
+        if is_arena_wanted(
+            self.config, subscribers=self._topics.subscribers(self.topic), watchers=len(self._watchers)
+        ):
+            self._ask_due_s = now + _ASK_AGAIN_S[min(self._asked, len(_ASK_AGAIN_S) - 1)]
+            self._asked += 1
+            joined = {"type": "participant_joined", "participant_id": ARENA, "role": CONSUMER}
+            self._say(STATE, producer, joined)
+
+    async def _show_to(self, consumer: str, member: _Member) -> None:
+        member.tries += 1
+        member.due_s = time.monotonic() + _SHOW_AGAIN_S[min(member.tries, len(_SHOW_AGAIN_S) - 1)]
+        try:
+            self._check_room(self.peers)
+            peer = self._watchers[consumer] = Peer(self._settings, self._on_watcher_end)
+            sdp = await peer.offer(self._stage)
+        except ArenaError as error:
+            await self._close_watcher(consumer)
+            self._say(ERROR, consumer, {"code": error.code, "message": str(error)})
+            return
+        name = self._carrier.producer if self._carrier is not None else ARENA
+        self._say(OFFER, consumer, {"offer": {"type": "offer", "sdp": sdp}, "from_producer": name})
+
+    def _on_loss(self, loss: Loss) -> None:
+        reason = f"no picture for {loss.lost_s:.2f} s"
+        self._say(STATE, "", {"type": "recovery_triggered", "policy": loss.policy, "reason": reason})
+
+    def _tell_stats(self, now: float) -> None:
+        if self._carrier is None or now < self._stats_due_s:
+            return
+        self._stats_due_s = now + _STATS_S
+        lasted_s = max(now - self._stats_began_s, 1e-3)
+        count = self._carrier.peer.pictures
+        stats = {
+            "stream_id": self._carrier.producer,
+            "duration_seconds": round(lasted_s, 3),
+            "frame_count": count,
+            "total_bytes": self._carrier.peer.received_bytes,
+            "average_fps": round(count / lasted_s, 2),
+            "average_bitrate": round(self._carrier.peer.received_bytes * 8 / lasted_s),
+        }
+        self._say(STATE, "", {"type": "stream_stats", "stats": stats})
+
+    # Ends
+
+    def _on_leg_end(self, peer: Peer, reason: str) -> None:
+        self._soon(self._end_leg(peer, reason))
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end_leg(self, peer: Peer, reason: str) -> None:
+        async with self.lock:
+            for key, leg in list(self._legs.items()):
+                if leg.peer is peer:
+                    await self._close_leg(key)
+                    self._tell_end(leg.producer, peer, reason)
+            await self.look()
+
+    def _on_watcher_end(self, peer: Peer, reason: str) -> None:
+        self._soon(self._end_watcher(peer, reason))
+
+    async def _end_watcher(self, peer: Peer, reason: str) -> None:
+        async with self.lock:
+            for consumer, watcher in list(self._watchers.items()):
+                if watcher is peer:
+                    await self._close_watcher(consumer)
+                    self._tell_end(consumer, peer, reason)
+
+    def _tell_end(self, participant: str, peer: Peer, reason: str) -> None:
+        if participant in self._members and not peer.was_connected:
+            self._say(ERROR, participant, {"code": "media_failed", "message": f"{reason}."})
+
+    async def _close_leg(self, key: tuple[str, str]) -> None:
+        leg = self._legs.pop(key, None)
+        if leg is None:
+            return
+        if leg is self._carrier:
+            self._carrier, self._asked, self._ask_due_s = None, 0, 0.0
+        await leg.peer.close()
+
+    async def _close_watcher(self, consumer: str) -> None:
+        peer = self._watchers.pop(consumer, None)
+        if peer is not None:
+            await peer.close()
