@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from lerobot_arena.ros.dds import apply_profile
+from lerobot_arena.testing.postgres import postgres_folder
 
 # RTPS ports above those of domain 101 collide with Linux's ephemeral ports; 70 and up are left to people.
 _TEST_DOMAINS = range(1, 70)
@@ -35,6 +36,8 @@ def _what_is_missing() -> dict[str, str]:
         missing["lerobot"] = "lerobot is missing: `make test` installs it"
     if not any(shutil.which(name) for name in _CHROMIUM_NAMES):
         missing["browser"] = "no Chromium: `apt-get install chromium`"
+    if postgres_folder() is None:
+        missing["postgresql"] = "no PostgreSQL: `apt-get install postgresql`"
     return missing
 
 

@@ -35,8 +35,12 @@ def open_engine(url: str) -> Engine:
     """An engine on a migrated database. Raises Unavailable when it cannot be opened."""
     try:
         engine = connect(url)
-        migrate(engine)
-    except (SQLAlchemyError, ImportError, OSError) as error:
+        try:
+            migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
         raise Unavailable(
             f"The database {_without_password(url)} cannot be opened: {error.__cause__ or error}. "
             "Check ARENA_DATA_DIR, or ARENA_DATABASE_URL when it is set."
@@ -128,7 +132,7 @@ def _with_driver(url: str) -> str:
 def _without_password(url: str) -> str:
     try:
         return make_url(url).render_as_string()
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):
         return "of that URL"
 
 
