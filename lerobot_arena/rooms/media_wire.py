@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from lerobot_arena.core.errors import InvalidInput
-from lerobot_arena.core.room import MediaSignal
+from lerobot_arena.core.room import BEAT_TIMEOUT_S, STATE, MediaSignal
+
+__all__ = [
+    "BEAT_TIMEOUT_S", "CONSUMER", "JPEG", "LARGEST_PAYLOAD", "PRODUCER", "WEBRTC", "is_beat", "payload_of", "signal",
+    "text_field",
+]  # fmt: skip
 
 PRODUCER, CONSUMER = "producer", "consumer"
 WEBRTC, JPEG = "webrtc", "jpeg"
@@ -38,6 +43,11 @@ def signal(
     """One MediaSignal; sequence and boot_id are the sender's to fill in."""
     text = json.dumps(dict(payload or {}), allow_nan=False, separators=(",", ":"))
     return MediaSignal(room_topic, kind, participant, text)
+
+
+def is_beat(received: MediaSignal) -> bool:
+    """It says only that the media process lives."""
+    return received.kind == STATE and not received.room_topic
 
 
 def text_field(payload: Mapping[str, Any], name: str) -> str:
