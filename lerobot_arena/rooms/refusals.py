@@ -1,25 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Codes of what a room refuses, and the close codes of its sockets: for programs, beside the sentence for people."""
 
-from enum import IntEnum
-
 from lerobot_arena.core.errors import ArenaError
-
-
-class Close(IntEnum):
-    """WebSocket close codes of rooms; docs/rooms.md tells what a client should do about each."""
-
-    LEFT = 1000
-    ENDING = 1001
-    BAD_JOIN = 4400
-    FORBIDDEN = 4403
-    NO_ROOM = 4404
-    SILENT = 4408
-    TAKEN = 4409
-    ROOM_CLOSED = 4410
-    RESUMED = 4412
-    TOO_SLOW = 4413
-    TOO_MANY = 4429
+from lerobot_arena.core.room_codes import Close as Close
 
 
 # Refusals that end a connection, by their code; others leave it open.
