@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who one is: logins, API tokens, tickets; and for admins the users."""
+"""Who one is: logins, API tokens, tickets; and for admins the users and what was changed by whom."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from lerobot_arena.client import answers
 from lerobot_arena.client.address import segment
-from lerobot_arena.client.call import READ_TIMEOUT_S, Answer, Call, as_nothing, as_object, get, post
+from lerobot_arena.client.call import READ_TIMEOUT_S, Call, as_list, as_nothing, as_object, get, inside, post
 from lerobot_arena.client.endpoint import Group, endpoint
 
 # argon2 takes its time, and more behind others who log in.
@@ -24,7 +24,7 @@ def log_out() -> Call[None]:
     return post("/auth/logout", as_nothing, timeout_s=READ_TIMEOUT_S)
 
 
-def me() -> Call[dict[str, Any]]:
+def me() -> Call[answers.Me]:
     """Who the bridge takes us for, and what we may do."""
     return get("/auth/me", as_object)
 
@@ -35,18 +35,28 @@ def ticket(audience: str | None = None) -> Call[answers.Ticket]:
     return post("/auth/ticket", as_object, body, timeout_s=READ_TIMEOUT_S)
 
 
-def change_password(current_password: str, new_password: str) -> Call[None]:
+def change_password(old_password: str, new_password: str) -> Call[None]:
     """Change one's own password; every login ends."""
-    body = {"current_password": current_password, "new_password": new_password}
+    body = {"old_password": old_password, "new_password": new_password}
     return post("/auth/password", as_nothing, body, timeout_s=_LOGIN_TIMEOUT_S)
 
 
-def list_tokens() -> Call[list[dict[str, Any]]]:
-    """One's active API tokens, without their secrets."""
-    return get("/api/api-tokens", _tokens)
+class Auth[Via](Group[Via]):
+    """`Arena.login` and `logout` also keep the login in use; these only ask."""
+
+    log_in = endpoint(log_in)
+    log_out = endpoint(log_out)
+    me = endpoint(me)
+    ticket = endpoint(ticket)
+    change_password = endpoint(change_password)
 
 
-def create_token(name: str, *, scopes: Sequence[str] | None = None) -> Call[dict[str, Any]]:
+def list_tokens() -> Call[list[answers.ApiToken]]:
+    """One's active API tokens, the newest first, without their secrets."""
+    return get("/api/api-tokens", as_list)
+
+
+def create_token(name: str, *, scopes: Sequence[str] | None = None) -> Call[answers.NewApiToken]:
     """A new API token; `token` is its secret, shown this once."""
     body: dict[str, Any] = {"name": name}
     if scopes is not None:
@@ -59,41 +69,9 @@ def revoke_token(token_id: str) -> Call[None]:
     return Call("DELETE", f"/api/api-tokens/{segment(token_id)}", as_nothing)
 
 
-def revoke_tokens() -> Call[None]:
-    """End all of one's tokens."""
-    return Call("DELETE", "/api/api-tokens", as_nothing)
-
-
-def list_users() -> Call[list[dict[str, Any]]]:
-    """All users; for admins."""
-    return get("/auth/users", _users)
-
-
-def _tokens(answer: Answer) -> list[dict[str, Any]]:
-    return _listed(answer, "tokens")
-
-
-def _users(answer: Answer) -> list[dict[str, Any]]:
-    return _listed(answer, "users")
-
-
-def _listed(answer: Answer, key: str) -> list[dict[str, Any]]:
-    content = answer.json()
-    found = content.get(key) if isinstance(content, dict) else content
-    if not isinstance(found, list):
-        raise ValueError(f"no {key!r}")
-    return found
-
-
-class Auth[Via](Group[Via]):
-    """`Arena.login` and `logout` also keep the token; these only ask."""
-
-    log_in = endpoint(log_in)
-    log_out = endpoint(log_out)
-    me = endpoint(me)
-    ticket = endpoint(ticket)
-    change_password = endpoint(change_password)
-    users = endpoint(list_users)
+def revoke_tokens() -> Call[int]:
+    """End all of one's tokens; how many there were."""
+    return Call("DELETE", "/api/api-tokens", inside("revokedCount"))
 
 
 class Tokens[Via](Group[Via]):
@@ -103,3 +81,61 @@ class Tokens[Via](Group[Via]):
     create = endpoint(create_token)
     revoke = endpoint(revoke_token)
     revoke_all = endpoint(revoke_tokens)
+
+
+def list_users() -> Call[list[answers.User]]:
+    """Everybody with an account."""
+    return get("/auth/users", as_list)
+
+
+def create_user(
+    username: str, password: str, *, role: str = "user", scopes: Sequence[str] | None = None
+) -> Call[answers.User]:
+    """A new account; `role` user or admin. Without `scopes`: all that a user can have."""
+    body: dict[str, Any] = {"username": username, "password": password, "role": role}
+    if scopes is not None:
+        body["scopes"] = list(scopes)
+    return post("/auth/users", as_object, body, timeout_s=_LOGIN_TIMEOUT_S)
+
+
+def change_user(
+    username: str,
+    *,
+    role: str | None = None,
+    scopes: Sequence[str] | None = None,
+    disabled: bool | None = None,
+    password: str | None = None,
+) -> Call[answers.User]:
+    """Change what is given."""
+    given = {
+        "role": role,
+        "scopes": list(scopes) if scopes is not None else None,
+        "disabled": disabled,
+        "password": password,
+    }
+    body = {key: value for key, value in given.items() if value is not None}
+    return Call("PATCH", _user(username), as_object, body=body, timeout_s=_LOGIN_TIMEOUT_S)
+
+
+def delete_user(username: str) -> Call[None]:
+    """Remove an account and its tokens."""
+    return Call("DELETE", _user(username), as_nothing)
+
+
+def audit(n: int = 100, *, before: int | None = None) -> Call[answers.Audit]:
+    """The newest calls that changed something, by whom; `next_before` asks for older ones."""
+    return get("/api/audit", as_object, n=n, before=before)
+
+
+def _user(username: str) -> str:
+    return f"/auth/users/{segment(username)}"
+
+
+class Users[Via](Group[Via]):
+    """Accounts, for admins."""
+
+    list = endpoint(list_users)
+    create = endpoint(create_user)
+    change = endpoint(change_user)
+    delete = endpoint(delete_user)
+    audit = endpoint(audit)

@@ -174,6 +174,51 @@ class Login(TypedDict):
     expires_in: int
 
 
+class Me(TypedDict):
+    """`via`: local, login, token or ticket."""
+
+    username: str
+    role: str | None
+    scopes: list[str]
+    via: str
+
+
+class User(TypedDict):
+    """An account."""
+
+    username: str
+    role: str
+    scopes: list[str]
+    disabled: bool
+    created_at: str
+
+
+class ApiToken(TypedDict):
+    """A token without its secret; times as ISO 8601."""
+
+    id: str
+    owner: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    createdAt: str
+    lastUsedAt: str | None
+
+
+class NewApiToken(ApiToken):
+    """`token` is the secret."""
+
+    token: str
+
+
+class Audit(TypedDict):
+    """Calls that changed something, the newest first."""
+
+    entries: list[dict[str, Any]]
+    next_before: int | None
+    dropped: int
+
+
 class Ticket(TypedDict):
     """One WebSocket may be opened with it, within `expires_in` seconds."""
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lerobot_arena.client import accounts, credentials
-from lerobot_arena.client.accounts import Auth, Tokens
+from lerobot_arena.client.accounts import Auth, Tokens, Users
 from lerobot_arena.client.address import bridge_url
 from lerobot_arena.client.answers import Login
 from lerobot_arena.client.connection import Connection
@@ -53,6 +53,7 @@ class Surfaces[Via](Group[Via]):
         self.video = VideoRooms(via)
         self.auth = Auth(via)
         self.tokens = Tokens(via)
+        self.users = Users(via)
         self.debug = Debug(via)
 
     health = endpoint(health)
