@@ -53,6 +53,7 @@ CONSOLE_SCRIPTS = [
     "guard_node = lerobot_arena.guard.node:main",
     "bridge_node = lerobot_arena.bridge.node:main",
     "recorder_node = lerobot_arena.recording.node:main",
+    "media_node = lerobot_arena.rooms.node:main",
     "inspection_node = lerobot_arena.inspection.node:main",
 ]
 

@@ -30,7 +30,7 @@ _TORQUE_IS_CUT = {
     "lerobot": "connecting cuts the torque for a moment. Support the arm, then start everything again."
 }
 
-_EXECUTABLES = {"recording": "recorder"}
+_EXECUTABLES = {"recording": "recorder", "rooms": "media"}
 
 Value = str | int | float | bool | tuple[str, ...]
 
@@ -135,6 +135,7 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
         ProcessSpec("guard_rooms", "guard", 1, "virtual", {**robot, "virtual": True}),
         ProcessSpec("inference", "inference", 2, "arena", robot),
         ProcessSpec("recorder", "recording", 2, options.arm, recorder),
+        ProcessSpec("media", "rooms", 2, "arena"),
         ProcessSpec("bridge", "bridge", 3, "arena", bridge),
         *((foxglove,) if options.foxglove else ()),
     )

@@ -32,6 +32,7 @@ PARAMS = {
     "bridge": "lerobot_arena.bridge.params:BridgeParams",
     "recording": "lerobot_arena.recording.params:RecorderParams",
     "inspection": "lerobot_arena.inspection.params:InspectionParams",
+    "rooms": "lerobot_arena.rooms.params:MediaParams",
 }
 
 
