@@ -196,6 +196,16 @@ _ACCOUNTS = [
     *account("DELETE", "/api/api-tokens/{tokenId}", "", _ONE),
     *local("GET", "/api/audit", ADMIN),
 ]
+# Seed 2 has these public: they are about browser runs only, never about a robot.
+_ARENA = [
+    *public("POST", "/api/arena/launch", body_bytes=10_000),
+    *public("GET", "/api/arena/matchup/{matchup_id}"),
+    *public("POST", "/api/arena/control", body_bytes=10_000),
+    *public("POST", "/api/arena/vote", body_bytes=10_000),
+    *public("GET", "/v1/leaderboard"),
+    *public("GET", "/v1/leaderboard/wins"),
+    *public("GET", "/v1/leaderboard/trials"),
+]
 ROWS: tuple[Row, ...] = (
     *_PAGES,
     *_SESSIONS,
@@ -204,6 +214,7 @@ ROWS: tuple[Row, ...] = (
     *_TELEMETRY,
     *_RECORDED,
     *_ACCOUNTS,
+    *_ARENA,
 )
 
 

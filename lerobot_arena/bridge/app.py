@@ -18,7 +18,7 @@ from lerobot_arena.bridge.size_limit import SizeLimit
 # Modules of bridge/routes; each has a `router`.
 ROUTES = (
     "health", "sessions", "control", "debug", "arms", "runtime", "boundaries", "telemetry", "recorder",
-    "recordings", "recorded_risk", "risk_log", "metrics", "auth", "api_tokens", "audit", "ui",
+    "recordings", "recorded_risk", "risk_log", "metrics", "auth", "api_tokens", "audit", "arena", "leaderboard", "ui",
 )  # fmt: skip
 # The hosted layout of the original server has these below /api as well.
 ALSO_BELOW_API = ("sessions", "control", "debug", "health", "recordings")

@@ -23,18 +23,22 @@ from lerobot_arena.bridge.logs import RingLog
 from lerobot_arena.bridge.outbox import Outbox
 from lerobot_arena.bridge.policy_source import PolicySources
 from lerobot_arena.bridge.ports import ArmsLink
+from lerobot_arena.bridge.published import Published
 from lerobot_arena.bridge.recording_store import RecordingStore
 from lerobot_arena.bridge.recordings import RecordingBook
 from lerobot_arena.bridge.risk_log import RiskLog
 from lerobot_arena.bridge.risk_store import RiskStore
 from lerobot_arena.bridge.runtime import Runtime
 from lerobot_arena.bridge.session_book import SessionBook
+from lerobot_arena.bridge.session_kinds import InferenceSessions, SessionKinds
 from lerobot_arena.bridge.settings import Settings
+from lerobot_arena.bridge.sight import Sight
 from lerobot_arena.bridge.store import SessionStore
 from lerobot_arena.bridge.verbs import SessionVerbs
 from lerobot_arena.core.clock import NS
 from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.core.guard_config import GuardConfig
+from lerobot_arena.core.principal import Principal
 from lerobot_arena.guard.shipped import shipped_config
 from lerobot_arena.guard.tightening import loosening
 from lerobot_arena.platform.accounts.accounts import Accounts
@@ -56,6 +60,7 @@ class Services:
     book: SessionBook
     maker: SessionMaker
     verbs: SessionVerbs
+    kinds: SessionKinds
     emergency: Emergency
     config: ConfigBook
     runtime: Runtime
@@ -66,6 +71,7 @@ class Services:
     desk: AccountsDesk
     audit: AuditLog
     callers: Callers
+    published: Published
     outboxes: set[Outbox] = field(default_factory=set)
     """Of the telemetry clients that are connected."""
 
@@ -75,6 +81,7 @@ class Services:
         await self.book.open()
         self.feed.taps.append(self.risk_log.note)
         self.risk_log.start()
+        self.published.open()
 
     async def close(self) -> None:
         """Write what waits; give back files and threads."""
@@ -84,6 +91,7 @@ class Services:
         self.frames.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.callers.close()
+        await self.published.close()
         await asyncio.to_thread(self.desk.close)
         await asyncio.to_thread(self.audit.close)
         self.store.close()
@@ -92,6 +100,10 @@ class Services:
     def accounts(self) -> Accounts:
         """Users, logins and API tokens; blocking, so ask through the desk."""
         return self.desk.accounts
+
+    def sight(self, caller: Principal) -> Sight:
+        """What a caller may know of sessions and arms."""
+        return Sight(caller, self.book, self.board)
 
     def note_crossing(self, crossing: Crossing) -> None:
         """Hand a call that changed something to the audit log."""
@@ -132,6 +144,7 @@ def build_services(
     book = SessionBook(store, board, link.publish_wanted, max_sessions=settings.max_sessions)
     pool = ThreadPoolExecutor(2, thread_name_prefix="jpeg")
     verbs = SessionVerbs(book, board, link, settings, config_version=lambda: config.config.version)
+    kinds = SessionKinds([InferenceSessions(book, board, verbs, settings)])
     accounts = open_accounts(engine, settings, board.clock)
     return Services(
         settings=settings,
@@ -142,8 +155,11 @@ def build_services(
         logs=logs,
         store=store,
         book=book,
-        maker=SessionMaker(book, board, _policies(settings), settings, inspect=inspect),
+        maker=SessionMaker(
+            book, board, _policies(settings), settings, inspect=inspect, is_taken=kinds.__contains__
+        ),
         verbs=verbs,
+        kinds=kinds,
         emergency=Emergency(board, link, settings),
         config=config,
         runtime=Runtime(board, book, config, verbs),
@@ -153,6 +169,7 @@ def build_services(
         pool=pool,
         desk=AccountsDesk(accounts),
         audit=AuditLog(engine, max_entries=settings.audit_max_entries),
+        published=Published(engine, settings, board.clock),
         callers=Callers(
             identify=accounts.identify,
             recall=accounts.recall,

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     bridge_port: Annotated[int, Field(ge=0, le=65535)] = 8001
     data_dir: Path = Field(default_factory=_default_data_dir)
     database_url: str = ""
+    blob_url: str = ""
     policy_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -108,6 +109,11 @@ class Settings(BaseSettings):
         """Folders a policy may lie in, resolved."""
         chosen = self.policy_roots or (self.data_dir / "policies",)
         return tuple(Path(root).expanduser().resolve() for root in chosen)
+
+    @property
+    def blobs(self) -> str:
+        """Where published files are: a folder, or what fsspec opens."""
+        return self.blob_url or str(self.data_dir / "blobs")
 
     @property
     def database(self) -> str:

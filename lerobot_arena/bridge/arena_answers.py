@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Seed 2's bodies of the arena and the leaderboard. Before a voter has voted, names are hidden from them."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lerobot_arena.platform.arena.leaderboard import Table
+from lerobot_arena.platform.arena.matchup import BROWSER, SIDES, Matchup
+from lerobot_arena.platform.arena.ratings import Standing
+
+HIDDEN = "hidden until you have voted"
+
+Sides = Literal["left", "right"]
+
+
+class ArenaControlRequest(BaseModel):
+    """A semantic event for one pane."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    matchupId: str = Field(max_length=64)
+    side: Sides
+    action: Literal[
+        "forward-press",
+        "forward-release",
+        "backward-press",
+        "backward-release",
+        "left-press",
+        "left-release",
+        "right-press",
+        "right-release",
+        "reset",
+    ]
+
+
+class ArenaVoteRequest(BaseModel):
+    """Which side was better."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    matchupId: str = Field(max_length=64)
+    winner: Literal["left", "right", "both_good", "both_bad"]
+
+
+class ArenaParticipantAnswer(BaseModel):
+    title: str
+    policyRef: str
+    simulationId: str
+    browserUrl: str | None
+
+
+class ArenaMatchupAnswer(BaseModel):
+    id: str
+    status: Literal["queued", "starting", "ready", "failed"]
+    voteUnlockAt: str | None
+    left: ArenaParticipantAnswer
+    right: ArenaParticipantAnswer
+
+
+class ArenaMatchupEnvelope(BaseModel):
+    matchup: ArenaMatchupAnswer
+
+
+class ArenaDispatchAnswer(BaseModel):
+    side: Sides
+    transport: Literal["browser-postmessage"] = "browser-postmessage"
+    payload: dict[str, Any]
+
+
+class ArenaControlEnvelope(BaseModel):
+    ok: Literal[True] = True
+    dispatches: list[ArenaDispatchAnswer]
+    matchup: ArenaMatchupAnswer
+
+
+class LeaderboardEntryAnswer(BaseModel):
+    policy_ref: str
+    title: str
+    rating: float
+    wins: float
+    losses: float
+    ties: int
+    counted_votes: int
+    confidence_low: float | None
+    confidence_high: float | None
+
+
+class LeaderboardAnswer(BaseModel):
+    updated_at: str | None
+    winner: str | None
+    entries: list[LeaderboardEntryAnswer]
+
+
+def iso(instant: float | None) -> str | None:
+    """Seconds since the epoch as an ISO date-time in UTC."""
+    return (
+        None if instant is None else datetime.fromtimestamp(instant, UTC).isoformat().replace("+00:00", "Z")
+    )
+
+
+def matchup_answer(matchup: Matchup, *, may_know: bool, base_url: str) -> ArenaMatchupAnswer:
+    """A matchup as its voter may see it. `base_url` is where the voter reaches this server."""
+    sides = {}
+    for name in SIDES:
+        side = matchup.side(name)
+        run = f"{base_url.rstrip('/')}/arena/run/{matchup.id}/{side.simulation}"
+        sides[name] = ArenaParticipantAnswer(
+            title=side.title if may_know else f"Policy on the {name}",
+            policyRef=side.policy if may_know else HIDDEN,
+            simulationId=side.simulation,
+            browserUrl=run if matchup.kind == BROWSER else None,
+        )
+    return ArenaMatchupAnswer(
+        id=matchup.id,
+        status=matchup.state,  # type: ignore[arg-type]  # the store holds nothing else
+        voteUnlockAt=iso(matchup.unlock_at),
+        **sides,
+    )
+
+
+def leaderboard_answer(table: Table, titles: dict[str, str]) -> LeaderboardAnswer:
+    """The table; a policy that was deleted goes by its name."""
+    return LeaderboardAnswer(
+        updated_at=iso(table.updated_at),
+        winner=table.standings.winner,
+        entries=[_entry(row, titles.get(row.policy, row.policy)) for row in table.standings.rows],
+    )
+
+
+def _entry(row: Standing, title: str) -> LeaderboardEntryAnswer:
+    return LeaderboardEntryAnswer(
+        policy_ref=row.policy,
+        title=title,
+        rating=round(row.rating, 1),
+        wins=row.wins,
+        losses=row.losses,
+        ties=row.ties,
+        counted_votes=row.counted_votes,
+        confidence_low=None if row.low is None else round(row.low, 1),
+        confidence_high=None if row.high is None else round(row.high, 1),
+    )

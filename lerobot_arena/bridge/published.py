@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The catalog and what is built on it, as the routes use it: items, files, matchups, votes and their table."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+
+from sqlalchemy import Engine
+
+from lerobot_arena.bridge.desk import Desk
+from lerobot_arena.bridge.settings import Settings
+from lerobot_arena.core.clock import Clock
+from lerobot_arena.core.errors import ArenaError
+from lerobot_arena.platform.accounts.secret_file import load_secret
+from lerobot_arena.platform.arena.leaderboard import Leaderboard
+from lerobot_arena.platform.arena.service import Arena
+from lerobot_arena.platform.arena.store import ArenaStore
+from lerobot_arena.platform.catalog.item import POLICY
+from lerobot_arena.platform.catalog.shelf import Shelf
+from lerobot_arena.platform.storage.blobs import Blobs
+
+_log = logging.getLogger(__name__)
+# A burst of votes makes one new table.
+_SETTLE_S = 2.0
+_MOST_LISTED = 1000
+
+
+class Published:
+    """What is published here. All of it blocks: ask through the desk."""
+
+    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+        self.desk = Desk("the catalog")
+        self.shelf = Shelf(engine)
+        self.blobs = Blobs(settings.blobs)
+        self.votes = ArenaStore(engine)
+        self.arena = Arena(self.shelf, self.votes, secret=_voters_key(settings), clock=clock)
+        self.leaderboard = Leaderboard(self.votes, self._policies)
+        self._votes_came = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begin to keep the table in step with the votes."""
+        self._votes_came.set()
+        self._keeping = asyncio.create_task(self._keep_table())
+
+    async def close(self) -> None:
+        """Stop; give back the threads."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeping
+        self.desk.close()
+
+    def note_vote(self) -> None:
+        """There is a vote more than in the table."""
+        self._votes_came.set()
+
+    async def _keep_table(self) -> None:
+        while True:
+            await self._votes_came.wait()
+            self._votes_came.clear()
+            try:
+                await self.desk.ask(self.leaderboard.refresh)
+            except ArenaError as error:
+                _log.warning("The leaderboard stays as it was: %s", error)
+            await asyncio.sleep(_SETTLE_S)
+
+    def _policies(self) -> list[str]:
+        return [
+            item.ref for item in self.shelf.list(POLICY, limit=_MOST_LISTED) if item.facts.get("controlSpec")
+        ]
+
+
+def _voters_key(settings: Settings) -> bytes:
+    """A key of its own, so that whoever learns one of a voter's hashes learns nothing about logins."""
+    secret = load_secret(settings.data_dir, settings.jwt_secret.get_secret_value())
+    return hashlib.sha256(b"voters\0" + secret).digest()
