@@ -2,7 +2,7 @@
 """The newest facts about arms and sessions, with the time each was received. Lives on the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lerobot_arena.core.clock import Clock, SystemClock, seconds_between
@@ -86,9 +86,12 @@ class Board:
         """What is known of an arm; nothing, when it never reported."""
         return self.arms.get(arm, ArmFacts())
 
-    def arm_or_only(self, arm: str | None) -> str:
-        """The named arm, or the only one. Raises NotFound; InvalidInput among several, Unavailable without any."""
-        known = sorted(self.arms)
+    def arm_or_only(self, arm: str | None, *, among: Sequence[str] | None = None) -> str:
+        """The named arm, or the only one, of `among` or of all.
+
+        Raises NotFound; InvalidInput among several, Unavailable without any.
+        """
+        known = sorted(self.arms) if among is None else among
         if arm is not None:
             if arm not in known:
                 raise NotFound(f"There is no arm {arm!r}. Arms here: {', '.join(known) or 'none'}.")

@@ -20,6 +20,7 @@ from lerobot_arena.core import topics
 from lerobot_arena.core.chunk import MAX_JOINTS
 from lerobot_arena.core.errors import Conflict, InvalidInput
 from lerobot_arena.core.ids import MAX_TOPIC_LENGTH, check_arm, check_id
+from lerobot_arena.core.principal import LOCAL_NAME
 from lerobot_arena.core.robot import load_robot
 from lerobot_arena.core.session import EmbodimentStatus, SessionWanted
 from lerobot_arena.core.units import check_unit
@@ -46,14 +47,20 @@ class SessionMaker:
         settings: Settings,
         *,
         inspect: Inspect | None = None,
+        is_taken: Callable[[str], bool] | None = None,
     ) -> None:
+        """`is_taken`: ids that sessions of any kind have; without it, those in the book."""
         self._book, self._board, self._sources, self._settings = book, board, sources, settings
+        self._is_taken = is_taken or book.__contains__
         self._inspect = inspect or partial(inspect_checkpoint, robots=settings.data_dir / "robots")
 
-    async def create(self, request: CreateSessionRequest) -> BookedSession:
-        """Book a new session. Raises InvalidInput, PolicyError, Conflict or Unavailable, and then leaves nothing."""
+    async def create(self, request: CreateSessionRequest, owner: str = LOCAL_NAME) -> BookedSession:
+        """Book a new session for `owner`.
+
+        Raises InvalidInput, PolicyError, Conflict or Unavailable, and then leaves nothing.
+        """
         session_id = check_id(request.session_id, "session_id")
-        if session_id in self._book:
+        if self._is_taken(session_id):
             raise Conflict(f"Session {session_id} already exists")
         self._check_arena(request.arena_server_url)
         embodiment = await self._embodiment(request.robot) if request.robot is not None else None
@@ -62,7 +69,9 @@ class SessionMaker:
         wanted = _with_policy(unresolved, policy)
         manifest = await asyncio.to_thread(self._inspect, wanted, embodiment)
         return await self._book.add(
-            SessionRecord(wanted, request.policy_path, request.arena_server_url, manifest=manifest)
+            SessionRecord(
+                wanted, request.policy_path, request.arena_server_url, manifest=manifest, owner=owner
+            )
         )
 
     def _check_arena(self, url: str) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from lerobot_arena.bridge.described_access import add_access
+
 TITLE = "LeRobot Arena AI Server"
 SUMMARY = "ACT Model Inference Server for Real-time Robot Control"
 VERSION = "1.0.0"
@@ -59,10 +61,6 @@ TAGS = [
     {"name": "Control", "description": "Session control operations - start, stop, restart inference"},
     {"name": "Debug", "description": "Debug and monitoring endpoints for system diagnostics"},
 ]
-SECURITY_SCHEMES = {
-    "BearerAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-    "ApiKeyAuth": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-}
 
 
 def describe(app: FastAPI) -> None:
@@ -73,7 +71,7 @@ def describe(app: FastAPI) -> None:
         if app.openapi_schema is None:
             schema = generate()
             schema["info"]["x-logo"] = LOGO
-            schema["components"]["securitySchemes"] = SECURITY_SCHEMES
+            add_access(schema)
         assert app.openapi_schema is not None
         return app.openapi_schema
 

@@ -84,12 +84,11 @@ class Emergency:
             "sink": answer.message,
         }
 
-    async def reset(self, arm: str | None) -> dict[str, Any]:
+    async def reset(self, name: str) -> dict[str, Any]:
         """Release the latch of one arm, or end its `stopped`; nothing moves by it. On an idle arm nothing is done.
 
         Raises Conflict while it runs, StillCaused with what speaks against it, Unavailable or NotAnswering.
         """
-        name = self._board.arm_or_only(arm)
         state = self._state(name)
         if state in {RUNNING, PAUSED}:
             raise Conflict(f"Arm {name!r} is {state}: stop it first. A reset is for a stopped arm.")

@@ -73,3 +73,7 @@ class SessionStatusResponse(BaseModel):
     inference_stats: dict[str, Any] | None = None
     error_message: str | None = None
     arm: str = Field("", description="Namespace of the arm this session drives.")
+    kind: str = Field(
+        "inference", description="What kind of session this is; `?kind=` narrows the list to one."
+    )
+    owner: str = Field("local", description="Whose it is; `local` is the person at the machine.")

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Engine, Float, Index, String, delete, func, select
+from sqlalchemy import BigInteger, Engine, Float, Index, String, delete, func, or_, select
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from lerobot_arena.bridge.errors import Unprocessable
 from lerobot_arena.bridge.recorder_event import RecorderNews, recorder_event
 from lerobot_arena.bridge.risk_event import CLAMP, OUTCOMES, RECORDER, REJECT
 from lerobot_arena.core.risk import RiskLevel
+from lerobot_arena.core.topics import VIRTUAL_ARMS
 from lerobot_arena.platform.storage.database import Base
 
 _PAGE = 500
@@ -54,6 +55,8 @@ class RiskFilter:
     failure_type: str | None = None
     arm: str | None = None
     session_id: str | None = None
+    virtual_arms: frozenset[str] | None = None
+    """Of the virtual arms only these; None: of all."""
 
     def __post_init__(self) -> None:
         if self.since is not None and self.until is not None and self.since > self.until:
@@ -70,6 +73,9 @@ class RiskFilter:
         for name in ("outcome", "failure_type", "arm", "session_id"):
             if (value := getattr(self, name)) is not None:
                 query = query.where(getattr(RiskRow, name) == value)
+        if self.virtual_arms is not None:
+            is_physical = ~RiskRow.arm.startswith(VIRTUAL_ARMS, autoescape=True)
+            query = query.where(or_(is_physical, RiskRow.arm.in_(self.virtual_arms)))
         return query
 
 
@@ -123,10 +129,11 @@ class RiskStore:
             query = wanted.of(select(RiskRow)).order_by(RiskRow.event_id.desc()).limit(limit)
             return [_event(row) for row in db.scalars(query)]
 
-    def get(self, event_id: int) -> dict[str, Any] | None:
-        """One event."""
+    def get(self, event_id: int, wanted: RiskFilter | None = None) -> dict[str, Any] | None:
+        """One event, if the filter lets it through."""
+        query = (wanted or RiskFilter()).of(select(RiskRow)).where(RiskRow.event_id == event_id)
         with self._open() as db:
-            row = db.get(RiskRow, event_id)
+            row = db.scalar(query)
             return _event(row) if row is not None else None
 
     def each(self, wanted: RiskFilter) -> Iterator[dict[str, Any]]:

@@ -42,7 +42,7 @@ class TelemetryQuery:
     def checked(
         cls,
         services: Services,
-        arm: str | None,
+        name: str,
         *,
         rate_hz: float | None,
         cameras: str | None,
@@ -50,10 +50,9 @@ class TelemetryQuery:
         perf: bool,
         frames: str,
     ) -> "TelemetryQuery":
-        """Raises NotFound, InvalidInput or Unavailable saying what there is."""
+        """Of the arm called `name`. Raises InvalidInput or Unavailable saying what there is."""
         if services.feed.watcher_count >= services.settings.max_watchers:
             raise Unavailable(f"{services.feed.watcher_count} clients watch already (ARENA_MAX_WATCHERS).")
-        name = services.board.arm_or_only(arm)
         known = cameras_of(name, services.board.facts(name), services.book.of_arm(name))
         asked = list(known) if cameras is None else [part for part in cameras.split(",") if part]
         if unknown := [camera for camera in asked if camera not in known]:

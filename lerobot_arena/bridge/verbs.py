@@ -14,6 +14,7 @@ from lerobot_arena.bridge.session_view import SessionFacts, estop_reason
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.core.errors import Conflict, NotAnswering, Unavailable
 from lerobot_arena.core.guard_config import RunWanted
+from lerobot_arena.core.principal import LOCAL_NAME
 from lerobot_arena.core.session import ERROR, PAUSED, RUNNING, GuardState
 
 _log = logging.getLogger(__name__)
@@ -297,6 +298,14 @@ class SessionVerbs:
             and state.state in {RUNNING, PAUSED}
             and state.session_id != session.wanted.session_id
         ):
-            raise Conflict(
-                f"Arm {session.wanted.arm!r} is busy with session {state.session_id}. Stop that first."
+            other = (
+                f"session {state.session_id}" if self._knows(session, state.session_id) else "another session"
             )
+            raise Conflict(f"Arm {session.wanted.arm!r} is busy with {other}. Stop that first.")
+
+    def _knows(self, session: BookedSession, other_id: str) -> bool:
+        """Whether the owner of a session may be told the id of another one."""
+        owner = session.record.owner
+        if owner == LOCAL_NAME or other_id not in self._book:
+            return owner == LOCAL_NAME
+        return self._book.get(other_id).record.owner == owner

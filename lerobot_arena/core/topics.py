@@ -56,9 +56,12 @@ def on_arm(arm: str, name: str) -> str:
     return f"/{arm}/{name}"
 
 
+VIRTUAL_ARMS = "virtual/"
+
+
 def virtual_arm(session_id: str) -> str:
     """Namespace of the arm whose joints come from the session's clients."""
-    return f"virtual/{escape(session_id)}"
+    return f"{VIRTUAL_ARMS}{escape(session_id)}"
 
 
 def camera(arm: str, camera_name: str) -> str:

@@ -5,8 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from lerobot_arena.bridge.answers import queue_answer
-from lerobot_arena.bridge.deps import ServicesDep
+from lerobot_arena.bridge.deps import PrincipalDep, ServicesDep
 from lerobot_arena.bridge.machine import system_info
 
 router = APIRouter(prefix="/debug", tags=["Debug"])
@@ -31,14 +30,15 @@ async def get_recent_logs(services: ServicesDep) -> dict[str, Any]:
 
 
 @router.post("/sessions/{session_id}/reset", response_model=None)
-async def debug_reset_session(session_id: str, services: ServicesDep) -> dict[str, str]:
+async def debug_reset_session(session_id: str, services: ServicesDep, caller: PrincipalDep) -> dict[str, str]:
     """Reset a session's internal state for debugging."""
-    await services.verbs.reset(session_id)
+    await services.kinds.do(caller, "reset", session_id)
     return {"message": f"Session {session_id} state reset successfully"}
 
 
 @router.get("/sessions/{session_id}/queue", response_model=None)
-async def get_session_queue_info(session_id: str, services: ServicesDep) -> dict[str, Any]:
+async def get_session_queue_info(
+    session_id: str, services: ServicesDep, caller: PrincipalDep
+) -> dict[str, Any]:
     """Get detailed information about a session's action queue."""
-    session = services.book.get(session_id)
-    return queue_answer(session, services.book.facts(session), services.board.sessions_before)
+    return await services.kinds.do(caller, "queue", session_id)

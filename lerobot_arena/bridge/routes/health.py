@@ -5,7 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from lerobot_arena.bridge.deps import ServicesDep
+from lerobot_arena.bridge.deps import PrincipalDep, ServicesDep
+from lerobot_arena.core.principal import SESSIONS_READ
 
 router = APIRouter(tags=["Health"])
 
@@ -17,11 +18,11 @@ async def root() -> dict[str, Any]:
 
 
 @router.get("/health", response_model=None)
-async def health_check(services: ServicesDep) -> dict[str, Any]:
+async def health_check(services: ServicesDep, caller: PrincipalDep) -> dict[str, Any]:
     """Detailed health check."""
-    sessions = services.book.all()
+    seen = services.sight(caller).sessions() if caller.may(SESSIONS_READ) else []
     return {
         "status": "healthy",
-        "active_sessions": len(sessions),
-        "session_ids": [session.wanted.session_id for session in sessions],
+        "active_sessions": len(services.book.all()),
+        "session_ids": [session.wanted.session_id for session in seen],
     }

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Query
 
-from lerobot_arena.bridge.deps import ServicesDep
+from lerobot_arena.bridge.deps import ServicesDep, SightDep
 from lerobot_arena.core.errors import Conflict
 
 router = APIRouter(prefix="/api/recorder", tags=["Recordings"])
@@ -18,18 +18,20 @@ _TIMEOUT_S = 8.0
 
 
 @router.get("/status")
-async def recorder_status(services: ServicesDep, arm: ArmQuery = None) -> dict[str, Any]:
+async def recorder_status(services: ServicesDep, sight: SightDep, arm: ArmQuery = None) -> dict[str, Any]:
     """What an arm's recorder does: state, file, counts, drops, and what went wrong."""
-    name = services.board.arm_or_only(arm)
+    name = sight.arm(arm)
     answer = await services.link.call(name, "record_status", timeout_s=_TIMEOUT_S)
     found: dict[str, Any] = orjson.loads(answer.message)
     return found
 
 
 @router.post("/{verb}")
-async def tell_recorder(verb: Verb, services: ServicesDep, arm: ArmQuery = None) -> dict[str, Any]:
+async def tell_recorder(
+    verb: Verb, services: ServicesDep, sight: SightDep, arm: ArmQuery = None
+) -> dict[str, Any]:
     """Start or stop a recording, go on in a new file, or keep the pictures around now; 409 with the reason."""
-    name = services.board.arm_or_only(arm)
+    name = sight.arm(arm)
     answer = await services.link.call(name, f"record_{verb}", timeout_s=_TIMEOUT_S)
     if not answer.success:
         raise Conflict(answer.message or f"The recorder of arm {name!r} refused.")

@@ -11,7 +11,7 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response, StreamingResponse
 
-from lerobot_arena.bridge.deps import ServicesDep
+from lerobot_arena.bridge.deps import ServicesDep, SightDep
 from lerobot_arena.bridge.risk_store import RiskFilter, one_outcome
 from lerobot_arena.core.errors import NotFound
 from lerobot_arena.core.risk import RiskLevel
@@ -27,6 +27,7 @@ Stamp = Annotated[float | None, Query(allow_inf_nan=False, description="Seconds 
 
 
 def _filter(
+    sight: SightDep,
     since: Stamp = None,
     until: Stamp = None,
     min_risk_level: Literal["NORMAL", "ELEVATED", "CRITICAL", "EMERGENCY"] | None = None,
@@ -47,6 +48,7 @@ def _filter(
         failure_type,
         arm,
         session_id,
+        sight.virtual_arms(),
     )
 
 
@@ -88,9 +90,12 @@ async def clear(services: ServicesDep) -> dict[str, int]:
 
 
 @router.get("/{event_id}")
-async def get_event(event_id: Annotated[int, Path(ge=-(2**63), lt=2**63)], services: ServicesDep) -> Response:
+async def get_event(
+    event_id: Annotated[int, Path(ge=-(2**63), lt=2**63)], services: ServicesDep, sight: SightDep
+) -> Response:
     """One event."""
-    event = await asyncio.to_thread(services.risk_store.get, event_id)
+    wanted = RiskFilter(virtual_arms=sight.virtual_arms())
+    event = await asyncio.to_thread(services.risk_store.get, event_id, wanted)
     if event is None:
         raise NotFound(f"The risk log has no event {event_id}; old ones are deleted in time.")
     return _json(event)

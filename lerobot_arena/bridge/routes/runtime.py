@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from lerobot_arena.bridge.deps import ArmQuery, ServicesDep
+from lerobot_arena.bridge.deps import ArmQuery, ServicesDep, SightDep
 from lerobot_arena.bridge.errors import Unprocessable
 from lerobot_arena.core.guard_config import (
     DEFAULT_TASK,
@@ -80,14 +80,19 @@ def _arm(by_query: str | None, body: ArmRequest | StartRequest | None) -> str | 
 
 
 @router.get("/status")
-async def control_status(services: ServicesDep, arm: ArmQuery = None) -> dict[str, Any]:
-    """State of one arm: idle, running, paused, stopped or emergency; its task, boundaries, risk, and what is wrong."""
-    return services.runtime.status(arm)
+async def control_status(services: ServicesDep, sight: SightDep, arm: ArmQuery = None) -> dict[str, Any]:
+    """State of one arm: idle, running, paused, stopped or emergency; its task, boundaries, risk, and what is wrong.
+
+    `session_id` is null while it is somebody else's.
+    """
+    status = services.runtime.status(sight.arm(arm))
+    return {**status, "session_id": sight.shown_id(status["session_id"])}
 
 
 @router.post("/start")
 async def start(
     services: ServicesDep,
+    sight: SightDep,
     task_name: Annotated[TaskName | None, Query()] = None,
     n_cycles: Annotated[NCycles | None, Query()] = None,
     cycle_budget_ms: Annotated[BudgetMs | None, Query()] = None,
@@ -96,10 +101,12 @@ async def start(
 ) -> dict[str, Any]:
     """Run a task: the arm moves. Defaults: task_name `default`, n_cycles -1, cycle_budget_ms 20.
 
-    404: unknown task. 409: something runs, the e-stop is latched, or the guard is not ready, with its reasons.
+    403: it would run somebody else's session. 404: unknown task. 409: something runs, the e-stop is latched, or the
+    guard is not ready, with its reasons.
     """
     given = body or StartRequest()
     return await services.runtime.start(
+        sight,
         _arm(arm, body),
         _one("task_name", task_name, given.task_name, DEFAULT_TASK),
         n_cycles=_one("n_cycles", n_cycles, given.n_cycles, UNTIL_STOPPED),
@@ -108,36 +115,44 @@ async def start(
 
 
 @router.post("/pause")
-async def pause(services: ServicesDep, arm: ArmQuery = None, body: ArmBody = None) -> dict[str, Any]:
+async def pause(
+    services: ServicesDep, sight: SightDep, arm: ArmQuery = None, body: ArmBody = None
+) -> dict[str, Any]:
     """Hold after the current cycle. Only from running."""
-    return await services.runtime.pause(_arm(arm, body))
+    return await services.runtime.pause(sight, _arm(arm, body))
 
 
 @router.post("/resume")
-async def resume(services: ServicesDep, arm: ArmQuery = None, body: ArmBody = None) -> dict[str, Any]:
+async def resume(
+    services: ServicesDep, sight: SightDep, arm: ArmQuery = None, body: ArmBody = None
+) -> dict[str, Any]:
     """Go on after a pause, from where the arm is now. Only from paused."""
-    return await services.runtime.resume(_arm(arm, body))
+    return await services.runtime.resume(sight, _arm(arm, body))
 
 
 @router.post("/stop")
-async def stop(services: ServicesDep, arm: ArmQuery = None, body: ArmBody = None) -> dict[str, Any]:
+async def stop(
+    services: ServicesDep, sight: SightDep, arm: ArmQuery = None, body: ArmBody = None
+) -> dict[str, Any]:
     """End the run; the arm holds. On an arm that does nothing it changes nothing."""
-    return await services.runtime.stop(_arm(arm, body))
+    return await services.runtime.stop(sight, _arm(arm, body))
 
 
 @router.post("/estop")
-async def emergency_stop(services: ServicesDep, arm: ArmQuery = None) -> dict[str, Any]:
+async def emergency_stop(services: ServicesDep, sight: SightDep, arm: ArmQuery = None) -> dict[str, Any]:
     """Latch the e-stop of one arm, or of all when none is named. Says per arm who acknowledged it."""
-    return await services.emergency.stop(arm)
+    answer = await services.emergency.stop(sight.any_arm(arm) if arm is not None else None)
+    seen = {name: stopped for name, stopped in answer["arms"].items() if sight.sees_arm(name)}
+    return {**answer, "arms": seen, "other_arms": len(answer["arms"]) - len(seen)}
 
 
 @router.post("/reset")
 async def reset_emergency(
-    services: ServicesDep, arm: ArmQuery = None, body: ArmBody = None
+    services: ServicesDep, sight: SightDep, arm: ArmQuery = None, body: ArmBody = None
 ) -> dict[str, Any]:
     """Release the latch of one arm. Nothing moves by it: sessions stay stopped until they are started.
 
     409 while the arm runs or is paused, or while a cause persists: then `causes` lists them. On an idle arm it does
     nothing and answers 200.
     """
-    return await services.emergency.reset(_arm(arm, body))
+    return await services.emergency.reset(sight.arm(_arm(arm, body)))

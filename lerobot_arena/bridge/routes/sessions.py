@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seed 1: make, list, look at and delete sessions."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
-from lerobot_arena.bridge.answers import rooms_of, session_answer
-from lerobot_arena.bridge.deps import ServicesDep
+from lerobot_arena.bridge.answers import rooms_of
+from lerobot_arena.bridge.deps import PrincipalDep, ServicesDep
 from lerobot_arena.bridge.models import CreateSessionRequest, CreateSessionResponse, SessionStatusResponse
-from lerobot_arena.bridge.services import Services
-from lerobot_arena.bridge.session_book import BookedSession
 
 router = APIRouter(tags=["Sessions"])
+KindQuery = Annotated[str | None, Query(max_length=64, description="Only sessions of this kind.")]
 
 _CREATE_TEXT = (
     "Create a new inference session. If workspace_id is provided, all rooms will be created in that workspace. "
@@ -20,31 +19,30 @@ _CREATE_TEXT = (
 )
 
 
-def _answer(services: Services, session: BookedSession) -> dict[str, Any]:
-    view = services.book.view(session, input_timeout_s=services.settings.input_timeout_s)
-    return session_answer(session, services.book.facts(session), view)
-
-
 @router.post("/sessions", response_model=CreateSessionResponse, description=_CREATE_TEXT)
-async def create_session(request: CreateSessionRequest, services: ServicesDep) -> dict[str, Any]:
-    session = await services.maker.create(request)
+async def create_session(
+    request: CreateSessionRequest, services: ServicesDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    session = await services.maker.create(request, caller.name)
     return rooms_of(session.wanted)
 
 
 @router.get("/sessions", response_model=list[SessionStatusResponse])
-async def list_sessions(services: ServicesDep) -> list[dict[str, Any]]:
+async def list_sessions(
+    services: ServicesDep, caller: PrincipalDep, kind: KindQuery = None
+) -> list[dict[str, Any]]:
     """List all sessions."""
-    return [_answer(services, session) for session in services.book.all()]
+    return services.kinds.listed(caller, kind)
 
 
 @router.get("/sessions/{session_id}", response_model=SessionStatusResponse)
-async def get_session_status(session_id: str, services: ServicesDep) -> dict[str, Any]:
+async def get_session_status(session_id: str, services: ServicesDep, caller: PrincipalDep) -> dict[str, Any]:
     """Get status of a specific session."""
-    return _answer(services, services.book.get(session_id))
+    return services.kinds.answer(caller, session_id)
 
 
 @router.delete("/sessions/{session_id}", response_model=None)
-async def delete_session(session_id: str, services: ServicesDep) -> dict[str, str]:
+async def delete_session(session_id: str, services: ServicesDep, caller: PrincipalDep) -> dict[str, str]:
     """Delete a session."""
-    await services.verbs.delete(session_id)
+    await services.kinds.do(caller, "delete", session_id)
     return {"message": f"Session {session_id} deleted"}

@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, WebSocket
 from fastapi.responses import Response
-from starlette.responses import JSONResponse
 
+from lerobot_arena.bridge import errors
 from lerobot_arena.bridge.arms import cameras_of
-from lerobot_arena.bridge.deps import ArmQuery, ServicesDep
-from lerobot_arena.bridge.errors import status_of
+from lerobot_arena.bridge.deps import ArmQuery, ServicesDep, SightDep
 from lerobot_arena.bridge.feed import KEPT, REPLAY
 from lerobot_arena.bridge.telemetry import (
     TelemetryQuery,
@@ -28,12 +27,13 @@ WithPerf = Annotated[bool, Query(description="Add `perf` to the events, as when 
 @router.get("/api/telemetry/history")
 async def history(
     services: ServicesDep,
+    sight: SightDep,
     n: Annotated[int, Query(ge=1, le=KEPT, description="Number of events.")] = REPLAY,
     arm: ArmQuery = None,
     perf: WithPerf = False,
 ) -> Response:
     """The last `n` cycle events of an arm, oldest first: `{"events": […], "total": …}`."""
-    name = services.board.arm_or_only(arm)
+    name = sight.arm(arm)
     cameras = cameras_of(name, services.board.facts(name), services.book.of_arm(name))
     render = renderer(services, list(cameras))
     items = services.feed.newest(name, n)
@@ -49,6 +49,7 @@ async def history(
 async def telemetry(
     socket: WebSocket,
     services: ServicesDep,
+    sight: SightDep,
     arm: ArmQuery = None,
     rate_hz: Annotated[float | None, Query(gt=0, le=1000, allow_inf_nan=False)] = None,
     cameras: Annotated[str | None, Query(max_length=2000)] = None,
@@ -62,12 +63,10 @@ async def telemetry(
     """
     try:
         query = TelemetryQuery.checked(
-            services, arm, rate_hz=rate_hz, cameras=cameras, fps=fps, perf=perf, frames=frames
+            services, sight.arm(arm), rate_hz=rate_hz, cameras=cameras, fps=fps, perf=perf, frames=frames
         )
     except ArenaError as error:
-        await socket.send_denial_response(
-            JSONResponse({"detail": str(error), "code": error.code}, status_of(error))
-        )
+        await socket.send_denial_response(errors.answer(socket.scope["path"], error))
         return
     await socket.accept()
     await serve_telemetry(socket, services, query)
