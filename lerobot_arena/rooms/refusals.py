@@ -4,7 +4,6 @@
 from lerobot_arena.core.errors import ArenaError
 from lerobot_arena.core.room_codes import Close as Close
 
-
 # Refusals that end a connection, by their code; others leave it open.
 CLOSE_OF = {
     "join_invalid": Close.BAD_JOIN,
