@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How large and how long what is published may be. docs/contract.md prints this table; a test compares."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any
 
 MiB = 1 << 20
 
@@ -85,3 +87,15 @@ class Limits:
     run: RunLimits = field(default_factory=RunLimits)
     child: ChildLimits = field(default_factory=ChildLimits)
     config_bytes: int = 256 * 1024
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Limits":
+        """Of our own making: from the parent process."""
+        kinds = {
+            item.name: item.default_factory for item in fields(cls) if item.default_factory is not MISSING
+        }
+        return cls(**{key: kinds[key](**item) if key in kinds else item for key, item in value.items()})

@@ -73,6 +73,14 @@ def ask(session: Any, network: Network, observation: np.ndarray) -> np.ndarray:
     return answer.reshape(-1)
 
 
+def probe(session: Any, network: Network) -> None:
+    """Ask it about nothing but zeros. Raises InvalidInput when the answer is not finite, or there is none."""
+    if not np.isfinite(ask(session, network, np.zeros(network.input_width, np.float32))).all():
+        raise InvalidInput(
+            "The network's answer to an observation of zeros is not finite: its weights are broken."
+        )
+
+
 def _width(port: Any, what: str) -> int:
     shape = list(port.shape)
     is_batch = len(shape) == 2 and (shape[0] == 1 or not isinstance(shape[0], int))

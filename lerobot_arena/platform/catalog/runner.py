@@ -28,11 +28,11 @@ class RunState:
     """
 
     time_s: float
-    base_pos: tuple[float, float, float]
-    base_quat: tuple[float, float, float, float]
+    base_pos: tuple[float, ...]
+    base_quat: tuple[float, ...]
     distance_m: float
     fell: bool
-    command: tuple[float, float, float]
+    command: tuple[float, ...]
     real_time_factor: float
 
 
@@ -48,7 +48,7 @@ class Runner:
         spec.check_network(self._network.input_width, self._network.output_width)
         self._scale, self._offset = np.array(spec.action_scale), np.array(spec.action_offset)
         self._clip = None if spec.action_clip is None else np.array(spec.action_clip).T
-        self._command = np.zeros(3)
+        self._command: FloatArray = np.zeros(3)
         self._readings = _readings(self)
         self.reset()
 

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the child process can be asked. Each job takes plain data and files, and answers with plain data."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lerobot_arena.core.errors import ArenaError, InvalidInput
+from lerobot_arena.platform.catalog import (
+    bundle,
+    contract,
+    glb,
+    mjcf,
+    network,
+    onnx_file,
+    onnx_metadata,
+    robot_model,
+    safe_yaml,
+    unitree_yaml,
+)
+from lerobot_arena.platform.catalog.control_spec import ControlSpec
+from lerobot_arena.platform.catalog.limits import Limits
+from lerobot_arena.platform.catalog.runner import Runner
+
+Files = Mapping[str, Path]
+UNPACKED = "bundle"
+
+
+def policy(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str, Any]:
+    """A network with its adapter's description, and with a robot also its joints and a run."""
+    limits = _limits(question)
+    facts = onnx_file.look(files["model"], limits.onnx)
+    session = network.open_session(files["model"])
+    described = network.describe(session)
+    text = question.get("config") or ""
+    config = safe_yaml.load(text, "config", most_bytes=limits.config_bytes) if text.strip() else None
+    if question["adapter"] == unitree_yaml.NAME:
+        spec = unitree_yaml.read(_given(config), described)
+    else:
+        spec = onnx_metadata.read(facts.metadata, config, described)
+    network.probe(session, described)
+    answer: dict[str, Any] = {
+        "control_spec": spec.to_json(),
+        "config": config,
+        "nodes": facts.nodes,
+        "parameters": facts.parameters,
+    }
+    if "bundle" in files:
+        told = robot(question, files, folder)
+        answer |= {
+            "robot": told["robot"],
+            "run": _run(folder / UNPACKED / told["robot"]["entry"], files["model"], spec, limits),
+        }
+    return answer
+
+
+def robot(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str, Any]:
+    """A zip, unpacked and compiled."""
+    limits = _limits(question)
+    inside = folder / UNPACKED
+    members = bundle.unpack(files["bundle"], inside, limits.zip)
+    entry = mjcf.find_entry(inside, members, question.get("entry") or None, limits.model)
+    return {"robot": robot_model.compiled(inside, entry, limits.model).to_json(), "files": len(members)}
+
+
+def scene(question: Mapping[str, Any], files: Files, _: Path) -> dict[str, Any]:
+    """A GLB."""
+    return {"scene": glb.check(files["glb"], _limits(question).glb).to_json()}
+
+
+def onnx(question: Mapping[str, Any], files: Files, _: Path) -> dict[str, Any]:
+    """A network without a description, such as a depth encoder: it is safe and loads."""
+    facts = onnx_file.look(files["model"], _limits(question).onnx)
+    network.open_session(files["model"])
+    return {"nodes": facts.nodes, "parameters": facts.parameters}
+
+
+def contract_file(question: Mapping[str, Any], files: Files, _: Path) -> dict[str, Any]:
+    """A policy.yaml, robot.yaml or scene.yaml."""
+    text = files["contract"].read_text(encoding="utf-8", errors="replace")
+    return contract.read(text, question["name"], most_bytes=_limits(question).config_bytes).to_json()
+
+
+def _run(entry: Path, model: Path, spec: ControlSpec, limits: Limits) -> dict[str, Any]:
+    """The robot for some seconds on its policy, half of them standing, half with the largest command forward."""
+    runner = Runner(entry, model, spec)
+    if runner.body.substeps > limits.run.most_substeps:
+        raise InvalidInput(
+            f"One control period is {runner.body.substeps} steps of the robot's timestep; "
+            f"{limits.run.most_substeps} is the limit."
+        )
+    ticks = max(2, round(limits.run.seconds / spec.control_dt))
+    started = time.perf_counter()
+    try:
+        for tick in range(ticks):
+            if tick == ticks // 2:
+                runner.command(spec.commands["lin_vel_x"][1])
+            state = runner.step()
+            if time.perf_counter() - started > limits.run.wall_s:
+                raise InvalidInput(f"{state.time_s:.2f} s took {limits.run.wall_s:g} s to simulate.")
+    except ArenaError as error:
+        raise InvalidInput(f"The {limits.run.seconds:g} s run on the robot fails: {error}") from error
+    return {
+        "seconds": state.time_s,
+        "fell": state.fell,
+        "distance_m": state.distance_m,
+        "base_pos": list(state.base_pos),
+        "real_time_factor": state.real_time_factor,
+    }
+
+
+def _given(config: Any) -> Any:
+    if config is None:
+        raise InvalidInput(f"{unitree_yaml.NAME}: missing config: the deploy YAML's text.")
+    return config
+
+
+def _limits(question: Mapping[str, Any]) -> Limits:
+    return Limits.from_json(question["limits"])
+
+
+JOBS: dict[str, Callable[[Mapping[str, Any], Files, Path], dict[str, Any]]] = {
+    "policy": policy,
+    "robot": robot,
+    "scene": scene,
+    "onnx": onnx,
+    "contract": contract_file,
+}

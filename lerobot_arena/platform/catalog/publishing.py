@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an upload to a catalog item: everything is checked, in a child process, before anything is kept. Blocking."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from lerobot_arena.core.clock import Clock
+from lerobot_arena.core.errors import Forbidden, InvalidInput, NotFound
+from lerobot_arena.platform.catalog import contract, images, refs
+from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, FileRef, Item
+from lerobot_arena.platform.catalog.limits import Limits
+from lerobot_arena.platform.catalog.sandbox import Sandbox
+from lerobot_arena.platform.catalog.shelf import Shelf
+from lerobot_arena.platform.storage.blobs import Blobs
+
+BENCHMARK, OVERLAY = "benchmark_scene", "visual_overlay"
+LONGEST_TITLE, LONGEST_DESCRIPTION = 200, 10_000
+MOST_PREVIEW_BYTES, WIDEST_PREVIEW = 5_000_000, 4096
+_DEFAULT_TITLE = "My Scene"
+_HEAD_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One uploaded file, on this machine's disk."""
+
+    name: str
+    path: Path
+
+
+Fields = Mapping[str, str | None]
+
+
+class Publisher:
+    """Publishes for one catalog. `taken` are owner names that would hide a route."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        blobs: Blobs,
+        sandbox: Sandbox,
+        *,
+        clock: Clock,
+        limits: Limits | None = None,
+        taken: Collection[str] = (),
+    ) -> None:
+        self._shelf, self._blobs, self._sandbox = shelf, blobs, sandbox
+        self._clock, self._limits, self._taken = clock, limits or Limits(), frozenset(taken)
+
+    def scene(self, owner: str, fields: Fields, glb: Upload, preview: Upload | None = None) -> Item:
+        """A look over a benchmark scene's physics; a slug that is taken gets a number.
+
+        Raises InvalidInput with one sentence, Forbidden for another owner.
+        """
+        self._check_owner(owner, fields)
+        benchmark = self._existing(SCENE, fields, "benchmarkSceneRef") or self._existing_ref(
+            SCENE, refs.DEFAULT_SCENE, "benchmarkSceneRef"
+        )
+        transform = contract.transform(_json(fields, "transform", {}), "transform")
+        told = self._ask("scene", {}, glb=glb)
+        files = {"glb": glb} | ({"preview": _checked_preview(preview)} if preview is not None else {})
+        slug = refs.check_slug(refs.given(fields.get("slugPath")) or refs.DEFAULT_SCENE_SLUG)
+        facts = {
+            "mode": OVERLAY,
+            "benchmarkSceneRef": benchmark,
+            "transform": {key: list(value) for key, value in asdict(transform).items()},
+            "look": told["scene"],
+        }
+        free = refs.next_free(slug, self._shelf.slugs(SCENE, owner))
+        return self._keep(
+            SCENE, owner, free, fields, files, facts, title=_title(fields, _DEFAULT_TITLE), new_only=True
+        )
+
+    def robot(self, owner: str, fields: Fields, bundle: Upload) -> Item:
+        """A zipped MuJoCo model; the same slug again is its next version. Raises as `scene`."""
+        self._check_owner(owner, fields)
+        slug = refs.check_slug(_needed(fields, "slugPath"))
+        key = _needed(fields, "robotKey")
+        title = _title(fields)
+        told = self._ask("robot", {"entry": refs.given(fields.get("entryXmlPath"))}, bundle=bundle)
+        facts = {
+            "robotKey": key[:LONGEST_TITLE],
+            "entryXmlPath": told["robot"]["entry"],
+            "model": told["robot"],
+        }
+        return self._keep(ROBOT, owner, slug, fields, {"bundle": bundle}, facts, title=title)
+
+    def policy(self, owner: str, fields: Fields, model: Upload, depth: Upload | None = None) -> Item:
+        """A network with its adapter's description, run on its default robot. Raises as `scene`."""
+        self._check_owner(owner, fields)
+        slug = refs.check_slug(_needed(fields, "slugPath"))
+        title = _title(fields)
+        adapter = _needed(fields, "runtimeAdapter")
+        if adapter not in contract.ADAPTERS:
+            raise InvalidInput(f"runtimeAdapter must be one of {', '.join(contract.ADAPTERS)}.")
+        robot = self._existing(ROBOT, fields, "defaultRobotRef")
+        scene = self._existing(SCENE, fields, "defaultSceneRef")
+        question = {"adapter": adapter, "config": refs.given(fields.get("config"))}
+        told = self._ask_with_robot(question, model, robot)
+        if depth is not None:
+            self._ask("onnx", {}, model=depth)
+        config = told.get("config")
+        facts = {
+            "runtimeAdapter": adapter,
+            "controlDt": told["control_spec"]["control_dt"],
+            "metadataConfig": config if adapter == contract.ADAPTERS[0] else None,
+            "unitreeVelocityConfig": config if adapter != contract.ADAPTERS[0] else None,
+            "defaultRobotRef": robot,
+            "defaultSceneRef": scene,
+            "controlSpec": told["control_spec"],
+            "run": told.get("run"),
+        }
+        files = {"model": model} | ({"depthModel": depth} if depth is not None else {})
+        return self._keep(POLICY, owner, slug, fields, files, _plain(facts), title=title)
+
+    def delete(self, kind: str, ref: str) -> None:
+        """Remove an item and the files that nothing else needs. Raises NotFound, Conflict."""
+        for sha256 in self._shelf.delete(kind, ref):
+            self._blobs.delete(sha256)
+
+    def _ask(self, job: str, question: Mapping[str, Any], **uploads: Upload) -> dict[str, Any]:
+        files = {name: upload.path for name, upload in uploads.items()}
+        return self._sandbox.ask(job, {**question, "limits": self._limits.to_json()}, files=files)
+
+    def _ask_with_robot(
+        self, question: Mapping[str, Any], model: Upload, robot: str | None
+    ) -> dict[str, Any]:
+        if robot is None:
+            return self._ask("policy", question, model=model)
+        item = self._shelf.get(ROBOT, robot)
+        with TemporaryDirectory(prefix="arena-robot-") as folder:
+            bundle = Upload(item.files["bundle"].name, Path(folder) / "bundle.zip")
+            self._blobs.copy_to(item.files["bundle"].sha256, bundle.path)
+            entry = item.facts["entryXmlPath"]
+            return self._ask("policy", {**question, "entry": entry}, model=model, bundle=bundle)
+
+    def _check_owner(self, owner: str, fields: Fields) -> None:
+        named = refs.given(fields.get("owner"))
+        if named is not None and named != owner:
+            raise Forbidden(f"You are {owner}, so you cannot publish as {named[:60]}.")
+        refs.check_owner(owner, self._taken)
+
+    def _existing(self, kind: str, fields: Fields, field: str) -> str | None:
+        ref = refs.given(fields.get(field))
+        return None if ref is None else self._existing_ref(kind, ref, field)
+
+    def _existing_ref(self, kind: str, ref: str, field: str) -> str:
+        try:
+            return self._shelf.get(kind, str(refs.parse(ref, field))).ref
+        except NotFound as error:
+            raise InvalidInput(f"{field}: {error} Publish it first.") from error
+
+    def _keep(
+        self,
+        kind: str,
+        owner: str,
+        slug: str,
+        fields: Fields,
+        uploads: Mapping[str, Upload],
+        facts: Mapping[str, Any],
+        *,
+        title: str,
+        new_only: bool = False,
+    ) -> Item:
+        description = (refs.given(fields.get("description")) or "")[:LONGEST_DESCRIPTION]
+        files = {}
+        for role, upload in uploads.items():
+            with upload.path.open("rb") as file:
+                blob = self._blobs.write_file(file, max_bytes=upload.path.stat().st_size)
+            files[role] = FileRef(upload.name[:LONGEST_TITLE], blob.sha256, blob.size)
+        now = self._clock.wall_ns() / 1e9
+        item = Item(
+            kind=kind,
+            owner=owner,
+            slug=slug,
+            title=title,
+            description=description,
+            files=files,
+            facts=facts,
+            created_at=now,
+            updated_at=now,
+        )
+        return self._shelf.put(item, new_only=new_only)
+
+
+def _needed(fields: Fields, name: str) -> str:
+    value = refs.given(fields.get(name))
+    if value is None:
+        raise InvalidInput(f"{name} is missing.")
+    return value
+
+
+def _title(fields: Fields, default: str | None = None) -> str:
+    title = refs.given(fields.get("title")) or default or _needed(fields, "title")
+    if len(title) > LONGEST_TITLE or not title.isprintable():
+        raise InvalidInput(f"title must be 1 to {LONGEST_TITLE} printable characters.")
+    return title
+
+
+def _json(fields: Fields, name: str, default: Any) -> Any:
+    text = refs.given(fields.get(name))
+    if text is None:
+        return default
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{name} is not JSON: {error}") from error
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON will give it back. Raises InvalidInput for what it cannot hold."""
+    try:
+        return json.loads(json.dumps(dict(facts), allow_nan=False))  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise InvalidInput("config holds a number that is not finite.") from error
+
+
+def _checked_preview(upload: Upload) -> Upload:
+    with upload.path.open("rb") as file:
+        size = images.size_of(file.read(_HEAD_BYTES))
+    if upload.path.stat().st_size > MOST_PREVIEW_BYTES or size is None or max(size) > WIDEST_PREVIEW:
+        raise InvalidInput(
+            f"preview must be a PNG or JPEG of at most {MOST_PREVIEW_BYTES // 10**6} MB and {WIDEST_PREVIEW} pixels."
+        )
+    return upload
