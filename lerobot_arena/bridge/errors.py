@@ -131,6 +131,11 @@ def answer(path: str, error: errors.ArenaError) -> JSONResponse:
     return JSONResponse(shape(str(error), error.code, more), status, headers)
 
 
+def plain_answer(path: str, status: int, text: str, code: str) -> JSONResponse:
+    """What is no ArenaError, in the words of the surface that `path` belongs to."""
+    return JSONResponse(shape_of(path)(text, code, {}), status)
+
+
 def register(app: FastAPI) -> None:
     """Let the app answer every error the same way."""
     app.add_exception_handler(errors.ArenaError, _arena_error)
@@ -147,8 +152,9 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     """What Starlette and FastAPI raise themselves: no such path, wrong method, a body that is no JSON."""
     assert isinstance(error, HTTPException)
     code = _CODE_OF.get(error.status_code, "error")
-    body = shape_of(request.scope["path"])(str(error.detail), code, {})
-    return JSONResponse(body, error.status_code, error.headers)
+    response = plain_answer(request.scope["path"], error.status_code, str(error.detail), code)
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from lerobot_arena.bridge.connections import Door, lift_file_limit, protocol_with
 from lerobot_arena.bridge.logs import RingHandler, RingLog
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.core.errors import Unavailable
@@ -61,10 +62,36 @@ def ending_signals() -> asyncio.Event:
     return ending
 
 
-async def serve(app: FastAPI, listener: socket.socket, ending: asyncio.Event) -> None:
+def warnings_of(settings: Settings) -> list[str]:
+    """What a person who opens the bridge to others has to know."""
+    found = []
+    if settings.is_beyond_loopback and settings.tls_cert is None and not settings.behind_proxy:
+        found.append(
+            f"Other machines reach this bridge at {settings.bridge_host} over plain HTTP: whoever is on the network "
+            "reads passwords and tokens along, and can use them. Set ARENA_TLS_CERT and ARENA_TLS_KEY, or listen on "
+            "loopback and use an SSH tunnel or a proxy with TLS."
+        )
+    if settings.behind_proxy and settings.is_beyond_loopback:
+        found.append(
+            "ARENA_BEHIND_PROXY is set and the port is open to others as well: whoever reaches it past the proxy "
+            "chooses the address that limits and the audit log see. Let only the proxy reach it."
+        )
+    return found
+
+
+async def serve(
+    app: FastAPI, listener: socket.socket, ending: asyncio.Event, *, door: Door | None = None
+) -> None:
     """Serve an app on a socket until `ending` is set, then finish what is under way."""
+    settings: Settings = app.state.services.settings
+    lift_file_limit()
     config = uvicorn.Config(
         app,
+        http=protocol_with(door or Door(behind_proxy=settings.behind_proxy)),
+        # uvicorn would believe any X-Forwarded-For that comes from loopback; bridge/callers.py decides that.
+        proxy_headers=False,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
         log_config=None,
         access_log=False,
         ws_per_message_deflate=False,
@@ -75,7 +102,9 @@ async def serve(app: FastAPI, listener: socket.socket, ending: asyncio.Event) ->
     )
     server = _Server(config)
     address = listener.getsockname()
-    _log.info("Listening on http://%s:%s, page at /ui, API at /docs", address[0], address[1])
+    _log.info("Listening on %s://%s:%s, page at /ui, API at /docs", settings.scheme, address[0], address[1])
+    for warning in warnings_of(settings):
+        _log.warning(warning)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waiting = asyncio.create_task(ending.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Request bodies have a size; a larger one is refused before it is in memory."""
 
+import asyncio
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lerobot_arena.bridge import errors
 from lerobot_arena.bridge.access import MAX_BODY_BYTES, Row
 from lerobot_arena.core.errors import TooLarge
+
+BODY_S = 30.0
+"""How long a small body may take, and each piece of a large one."""
 
 
 class SizeLimit:
@@ -30,16 +35,18 @@ class SizeLimit:
             await self._app(scope, _counting(receive, max_bytes), send)
             return
         # Read here, so that no route sees half a body.
-        body, is_whole = b"", False
-        while not is_whole:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body += message.get("body", b"")
-            is_whole = not message.get("more_body", False)
-            if len(body) > max_bytes:
-                await _refuse(scope, receive, send, max_bytes)
-                return
+        try:
+            async with asyncio.timeout(BODY_S):
+                body = await _read(receive, max_bytes)
+        except TimeoutError:
+            late = f"The body did not arrive within {BODY_S:g} s."
+            await errors.plain_answer(scope["path"], 408, late, "timeout")(scope, receive, send)
+            return
+        except TooLarge:
+            await _refuse(scope, receive, send, max_bytes)
+            return
+        if body is None:
+            return
         pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
@@ -48,13 +55,28 @@ class SizeLimit:
         await self._app(scope, replay, send)
 
 
+async def _read(receive: Receive, max_bytes: int) -> bytes | None:
+    """The whole body; None when the client left. Raises TooLarge."""
+    body, is_whole = bytearray(), False
+    while not is_whole:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        is_whole = not message.get("more_body", False)
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    return bytes(body)
+
+
 def _counting(receive: Receive, max_bytes: int) -> Receive:
-    """A twin of `receive` for routes that take uploads piece by piece; it raises TooLarge."""
+    """A twin of `receive` for routes that take uploads piece by piece; raises TooLarge, and TimeoutError."""
     seen = 0
 
     async def counting() -> Message:
         nonlocal seen
-        message = await receive()
+        async with asyncio.timeout(BODY_S):
+            message = await receive()
         seen += len(message.get("body", b""))
         if seen > max_bytes:
             raise _too_large(max_bytes)

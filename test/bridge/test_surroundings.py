@@ -71,7 +71,7 @@ def test_a_rate_or_certificate_that_makes_no_sense_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "often")
-    with pytest.raises(InvalidInput, match="not a rate|go together"):
+    with pytest.raises(InvalidInput, match=r"not a rate|go together"):
         settings_from(BridgeParams())
 
 

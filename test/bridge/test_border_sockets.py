@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that trickle, hang or lie, on real sockets."""
+
+import asyncio
+import contextlib
+import gc
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from lerobot_arena.bridge import size_limit
+from lerobot_arena.bridge.connections import MOST_PER_NETWORK, Door
+from lerobot_arena.bridge.server import open_socket, serve
+from lerobot_arena.testing.bridge_rig import open_rig
+
+TRICKLERS = 200
+HEAD_S = 1.0
+
+
+@contextlib.asynccontextmanager
+async def served(data_dir: Path, door: Door | None = None) -> AsyncIterator[tuple[str, int]]:
+    """The app on a free port of this machine."""
+    async with open_rig(data_dir, bridge_port=0) as rig:
+        listener = open_socket(rig.services.settings)
+        listener.listen(512)
+        ending = asyncio.Event()
+        serving = asyncio.create_task(serve(rig.app, listener, ending, door=door))
+        try:
+            yield listener.getsockname()[:2]
+        finally:
+            ending.set()
+            await serving
+
+
+async def trickle(address: tuple[str, int], text: bytes, pause_s: float = 0.05) -> float:
+    """Send a byte at a time; how many seconds until the server had enough."""
+    loop = asyncio.get_running_loop()
+    reader, writer = await asyncio.open_connection(*address)
+    began = loop.time()
+    try:
+        async with asyncio.timeout(20):
+            gone = asyncio.create_task(reader.read())
+            for byte in text:
+                writer.write(bytes([byte]))
+                if (await asyncio.wait({gone}, timeout=pause_s))[0]:
+                    break
+            await gone
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return loop.time() - began
+
+
+async def test_two_hundred_clients_that_trickle_their_request_disturb_nobody(data_dir: Path) -> None:
+    async with served(data_dir, Door(behind_proxy=False, head_s=HEAD_S)) as address:
+        gc.collect()
+        before = psutil.Process(os.getpid()).memory_info().rss
+        head = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X-Slow: y\r\n" * 500
+        clients = [asyncio.create_task(trickle(address, head)) for _ in range(TRICKLERS)]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{address[1]}") as http:
+            await asyncio.sleep(0.2)
+            for _ in range(20):
+                answer = await http.post("/api/control/estop", timeout=2.0)
+                assert answer.status_code == 200
+        lasted_s = await asyncio.gather(*clients)
+        gc.collect()
+        grown = psutil.Process(os.getpid()).memory_info().rss - before
+    assert max(lasted_s) < HEAD_S + 3.0, "a head that trickles in is not waited for"
+    assert grown < 20_000_000, f"{grown} bytes more"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /api/control/estop HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+        # The answer comes before the body, which then goes on for ever.
+        b"POST /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 90000\r\n\r\n" + b"x" * 400,
+    ],
+    ids=["silent", "half a head", "a body after the answer"],
+)
+async def test_no_connection_is_held_for_nothing(
+    data_dir: Path, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size_limit, "BODY_S", HEAD_S)
+    async with served(data_dir, Door(behind_proxy=False, head_s=HEAD_S)) as address:
+        assert await trickle(address, sent, pause_s=0.01) < 3 * HEAD_S + 6.0
+
+
+async def test_a_body_that_trickles_in_is_408(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(size_limit, "BODY_S", 0.3)
+    async with served(data_dir) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"POST /sessions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\n{")
+        answer = await asyncio.wait_for(reader.read(300), 5)
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_huge_head_is_refused(data_dir: Path) -> None:
+    async with served(data_dir) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"y" * 200_000)
+        answer = await asyncio.wait_for(reader.read(300), 5)
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_x_forwarded_for_makes_nobody_local_or_anybody_else(data_dir: Path) -> None:
+    async with (
+        served(data_dir) as address,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{address[1]}") as http,
+    ):
+        assert (await http.get("/sessions")).status_code == 200
+        for headers in (
+            {"X-Forwarded-For": "127.0.0.1"},
+            {"Forwarded": "for=127.0.0.1"},
+            {"X-Real-IP": "127.0.0.1"},
+            {"Via": "1.1 proxy"},
+        ):
+            assert (await http.get("/sessions", headers=headers)).status_code == 401
+
+
+def test_other_machines_get_so_many_connections_and_this_one_as_many_as_it_likes() -> None:
+    door = Door(behind_proxy=False)
+    inside = [door.enter("10.0.0.9") for _ in range(MOST_PER_NETWORK)]
+    assert None not in inside and door.enter("10.0.0.9") is None
+    assert door.enter("10.0.0.10") == "10.0.0.10"
+    assert all(door.enter("::1") == "" for _ in range(10 * MOST_PER_NETWORK))
+    door.leave("10.0.0.9")
+    assert door.enter("10.0.0.9") == "10.0.0.9"
+    assert Door(behind_proxy=True).enter("10.0.0.9") == ""
+    # One customer has a whole IPv6 network of addresses.
+    assert door.enter("2001:db8::1") == door.enter("2001:db8::2:3:4:5") == "2001:db8::/64"
