@@ -11,6 +11,7 @@ from typing import Any
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.platform.catalog import contract, control_spec
+from lerobot_arena.platform.catalog.adapters import ADAPTERS
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
 from lerobot_arena.platform.catalog.glb import GlbFacts
 from lerobot_arena.platform.catalog.limits import Limits
@@ -66,7 +67,7 @@ class Checks:
 
         Raises InvalidInput with one sentence; for a description with gaps it names all missing keys.
         """
-        strict.choice(adapter, contract.ADAPTERS, "runtimeAdapter")
+        strict.choice(adapter, ADAPTERS, "runtimeAdapter")
         self._size(model, self.limits.onnx.file_bytes, "ONNX file")
         files = {"model": model}
         question: dict[str, Any] = {"adapter": adapter, "config": config[: self.limits.config_bytes + 1]}

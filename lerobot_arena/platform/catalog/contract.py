@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
-from lerobot_arena.platform.catalog import onnx_metadata, reading, refs, safe_yaml, unitree_yaml
+from lerobot_arena.platform.catalog import reading, refs, safe_yaml
+from lerobot_arena.platform.catalog.adapters import ADAPTERS
 
 SCHEMA = 1
-ADAPTERS = (onnx_metadata.NAME, unitree_yaml.NAME)
 LONGEST_PATH = 200
 
 

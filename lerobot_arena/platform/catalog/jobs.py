@@ -7,36 +7,31 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_arena.core.errors import ArenaError, InvalidInput
-from lerobot_arena.platform.catalog import (
-    bundle,
-    contract,
-    glb,
-    mjcf,
-    network,
-    onnx_file,
-    onnx_metadata,
-    robot_model,
-    safe_yaml,
-    unitree_yaml,
-)
+from lerobot_arena.platform.catalog.adapters import UNITREE_VELOCITY
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
 from lerobot_arena.platform.catalog.limits import Limits
-from lerobot_arena.platform.catalog.runner import Runner
 
+# Libraries, and modules that need them, are imported by the job that uses them: a child lives for one.
 Files = Mapping[str, Path]
 UNPACKED = "bundle"
 
 
 def policy(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str, Any]:
     """A network with its adapter's description, and with a robot also its joints and a run."""
+    from lerobot_arena.platform.catalog import onnx_file, onnx_metadata, safe_yaml, unitree_yaml
+
     limits = _limits(question)
     facts = onnx_file.look(files["model"], limits.onnx)
-    session = network.open_session(files["model"])
-    described = network.describe(session)
     text = question.get("config") or ""
     config = safe_yaml.load(text, "config", most_bytes=limits.config_bytes) if text.strip() else None
-    if question["adapter"] == unitree_yaml.NAME:
-        spec = unitree_yaml.read(_given(config), described)
+    if question["adapter"] == UNITREE_VELOCITY and config is None:
+        raise InvalidInput(f"{UNITREE_VELOCITY}: missing config, the text of the deploy YAML.")
+    from lerobot_arena.platform.catalog import network
+
+    session = network.open_session(files["model"])
+    described = network.describe(session)
+    if question["adapter"] == UNITREE_VELOCITY:
+        spec = unitree_yaml.read(config, described)
     else:
         spec = onnx_metadata.read(facts.metadata, config, described)
     network.probe(session, described)
@@ -57,33 +52,46 @@ def policy(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str,
 
 def robot(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str, Any]:
     """A zip, unpacked and compiled."""
-    limits = _limits(question)
-    inside = folder / UNPACKED
+    from lerobot_arena.platform.catalog import bundle, mjcf
+
+    limits, inside = _limits(question), folder / UNPACKED
     members = bundle.unpack(files["bundle"], inside, limits.zip)
     entry = mjcf.find_entry(inside, members, question.get("entry") or None, limits.model)
+    from lerobot_arena.platform.catalog import robot_model
+
     return {"robot": robot_model.compiled(inside, entry, limits.model).to_json(), "files": len(members)}
 
 
 def scene(question: Mapping[str, Any], files: Files, _: Path) -> dict[str, Any]:
     """A GLB."""
+    from lerobot_arena.platform.catalog import glb
+
     return {"scene": glb.check(files["glb"], _limits(question).glb).to_json()}
 
 
 def onnx(question: Mapping[str, Any], files: Files, _: Path) -> dict[str, Any]:
     """A network without a description, such as a depth encoder: it is safe and loads."""
+    from lerobot_arena.platform.catalog import onnx_file
+
     facts = onnx_file.look(files["model"], _limits(question).onnx)
+    from lerobot_arena.platform.catalog import network
+
     network.open_session(files["model"])
     return {"nodes": facts.nodes, "parameters": facts.parameters}
 
 
 def contract_file(question: Mapping[str, Any], files: Files, _: Path) -> dict[str, Any]:
     """A policy.yaml, robot.yaml or scene.yaml."""
+    from lerobot_arena.platform.catalog import contract
+
     text = files["contract"].read_text(encoding="utf-8", errors="replace")
     return contract.read(text, question["name"], most_bytes=_limits(question).config_bytes).to_json()
 
 
 def _run(entry: Path, model: Path, spec: ControlSpec, limits: Limits) -> dict[str, Any]:
     """The robot for some seconds on its policy, half of them standing, half with the largest command forward."""
+    from lerobot_arena.platform.catalog.runner import Runner
+
     runner = Runner(entry, model, spec)
     if runner.body.substeps > limits.run.most_substeps:
         raise InvalidInput(
@@ -108,12 +116,6 @@ def _run(entry: Path, model: Path, spec: ControlSpec, limits: Limits) -> dict[st
         "base_pos": list(state.base_pos),
         "real_time_factor": state.real_time_factor,
     }
-
-
-def _given(config: Any) -> Any:
-    if config is None:
-        raise InvalidInput(f"{unitree_yaml.NAME}: missing config: the deploy YAML's text.")
-    return config
 
 
 def _limits(question: Mapping[str, Any]) -> Limits:

@@ -1,24 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A policy's network as onnxruntime sees it: one observation in, one action out."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.platform.catalog.adapters import Network
 from lerobot_arena.platform.catalog.reading import plain_name
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """Names and widths of the one input and the output that is used."""
-
-    input_name: str
-    input_width: int
-    output_name: str
-    output_width: int
 
 
 def open_session(path: Path, *, threads: int = 1) -> Any:

@@ -14,10 +14,10 @@ from typing import Any
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.platform.catalog import control_spec, reading
+from lerobot_arena.platform.catalog.adapters import ONNX_METADATA as NAME
+from lerobot_arena.platform.catalog.adapters import Network
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
-from lerobot_arena.platform.catalog.network import Network
 
-NAME = "onnx_metadata_v1"
 REQUIRED = (
     "joint_names",
     "default_joint_pos",

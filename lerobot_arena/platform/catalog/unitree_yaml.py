@@ -12,10 +12,10 @@ from typing import Any
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.platform.catalog import control_spec, reading
+from lerobot_arena.platform.catalog.adapters import UNITREE_VELOCITY as NAME
+from lerobot_arena.platform.catalog.adapters import Network
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
-from lerobot_arena.platform.catalog.network import Network
 
-NAME = "unitree_velocity_g1_v0"
 REQUIRED = (
     "joint_ids_map",
     "step_dt",
