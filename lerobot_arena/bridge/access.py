@@ -11,6 +11,7 @@ from enum import StrEnum
 from lerobot_arena.core.errors import ArenaError, Forbidden, Unauthorized
 from lerobot_arena.core.principal import (
     ADMIN,
+    ROOMS_JOIN,
     SESSIONS_OPERATE,
     SESSIONS_READ,
     Principal,
@@ -110,6 +111,7 @@ def both(*groups: list[Row]) -> list[Row]:
 
 
 _ONE, _LIST = Owned.ONE, Owned.LIST
+_ROOMS = "/workspaces/{workspace_id}/rooms"
 _PAGES = [
     *public("GET", "/openapi.json"),
     *public("GET", "/docs"),
@@ -181,6 +183,28 @@ _RECORDED = [
         local("GET", "/mcap/sessions/{session_id}/frame", SESSIONS_READ),
     ),
 ]
+_ROOMS_ROWS = [
+    row
+    for kind in ("/robotics", "/video")
+    for row in both(
+        local("GET", f"{kind}/status", ROOMS_JOIN),
+        public("GET", f"{kind}/health"),
+        local("GET", f"{kind}/cleanup/status", ROOMS_JOIN, _LIST),
+        local("POST", f"{kind}/cleanup/manual", ROOMS_JOIN, _LIST),
+        local("GET", f"{kind}{_ROOMS}", ROOMS_JOIN, _LIST),
+        local("POST", f"{kind}{_ROOMS}", ROOMS_JOIN, _ONE),
+        # Who knows workspace and room may join; the rooms of a session, only who sees the session.
+        local("GET", f"{kind}{_ROOMS}/{{room_id}}", ROOMS_JOIN, _ONE),
+        local("DELETE", f"{kind}{_ROOMS}/{{room_id}}", ROOMS_JOIN, _ONE),
+        local("GET", f"{kind}{_ROOMS}/{{room_id}}/state", ROOMS_JOIN, _ONE),
+        local("POST", f"{kind}{_ROOMS}/{{room_id}}/emergency_stop/reset", ROOMS_JOIN, _ONE),
+        local(WS, f"{kind}{_ROOMS}/{{room_id}}/ws", ROOMS_JOIN, _ONE),
+    )
+] + both(
+    local("GET", "/video/", ROOMS_JOIN),
+    local("POST", f"/robotics{_ROOMS}/{{room_id}}/command", ROOMS_JOIN, _ONE),
+    local("POST", f"/video{_ROOMS}/{{room_id}}/webrtc/signal", ROOMS_JOIN, _ONE),
+)
 # Logins, tokens, users: what they change is always the caller's own, or an admin's business.
 _ACCOUNTS = [
     *public("POST", "/auth/login", body_bytes=10_000),
@@ -214,6 +238,7 @@ ROWS: tuple[Row, ...] = (
     *_TELEMETRY,
     *_RECORDED,
     *_ACCOUNTS,
+    *_ROOMS_ROWS,
     *_ARENA,
 )
 

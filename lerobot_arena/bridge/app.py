@@ -18,10 +18,11 @@ from lerobot_arena.bridge.size_limit import SizeLimit
 # Modules of bridge/routes; each has a `router`.
 ROUTES = (
     "health", "sessions", "control", "debug", "arms", "runtime", "boundaries", "telemetry", "recorder",
-    "recordings", "recorded_risk", "risk_log", "metrics", "auth", "api_tokens", "audit", "arena", "leaderboard", "ui",
+    "recordings", "recorded_risk", "risk_log", "metrics", "auth", "api_tokens", "audit", "arena", "leaderboard",
+    "rooms_robotics", "rooms_video", "ui",
 )  # fmt: skip
 # The hosted layout of the original server has these below /api as well.
-ALSO_BELOW_API = ("sessions", "control", "debug", "health", "recordings")
+ALSO_BELOW_API = ("sessions", "control", "debug", "health", "recordings", "rooms_robotics", "rooms_video")
 
 
 def create_app(services: Services) -> FastAPI:

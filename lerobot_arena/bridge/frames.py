@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from lerobot_arena.bridge.outbox import Outbox
 from lerobot_arena.bridge.ports import ArmsLink, Picture
 from lerobot_arena.core.errors import ArenaError
+from lerobot_arena.rooms.recovery import fit
 
 _log = logging.getLogger(__name__)
 
@@ -31,16 +32,37 @@ def pack_frame_with_cycle(camera: str, jpeg: bytes, cycle_id: int) -> bytes:
     return bytes((MAGIC_WITH_CYCLE,)) + number + bytes((len(name),)) + name + jpeg
 
 
-def to_jpeg(picture: Picture) -> bytes:
-    """JPEG bytes of a picture. Raises InvalidInput when it cannot be unpacked."""
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How a picture is packed: JPEG quality in percent, and the size it is fitted into; 0: as it is."""
+
+    quality: int = QUALITY
+    width: int = 0
+    height: int = 0
+
+
+class FrameSink(Protocol):
+    """Takes frames, and never makes anybody wait."""
+
+    def put_frame(self, camera: str, jpeg: bytes) -> None:
+        """Replace the camera's waiting frame."""
+
+
+AS_IT_IS = Packing()
+
+
+def to_jpeg(picture: Picture, packing: Packing = AS_IT_IS) -> bytes:
+    """JPEG bytes of a picture; what came as JPEG stays as it is. Raises InvalidInput when it cannot be unpacked."""
     if picture.jpeg is not None:
         return picture.jpeg
     import cv2
 
     assert picture.unpack is not None
     rgb = picture.unpack()
+    if packing.width and packing.height:
+        rgb = fit(rgb, width=packing.width, height=packing.height)
     done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, packing.quality]
     )
     if not done:
         raise ValueError(f"OpenCV could not encode a picture of shape {rgb.shape}.")
@@ -50,15 +72,16 @@ def to_jpeg(picture: Picture) -> bytes:
 @dataclass(slots=True, eq=False)
 class _Client:
     camera: str
-    outbox: Outbox
+    outbox: FrameSink
     period_s: float
     due_at: float = 0.0
 
 
 @dataclass(slots=True)
 class _Source:
-    """One camera topic and who watches it. Touched on the event loop only."""
+    """One camera topic, packed one way, and who watches it. Touched on the event loop only."""
 
+    packing: Packing = AS_IT_IS
     clients: set[_Client] = field(default_factory=set)
     close: Callable[[], None] = lambda: None
     newest: Picture | None = None
@@ -72,18 +95,21 @@ class FrameHub:
 
     def __init__(self, link: ArmsLink, pool: Executor) -> None:
         self._link, self._pool = link, pool
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[tuple[str, Packing], _Source] = {}
 
-    def watch(self, camera: str, topic: str, outbox: Outbox, *, fps: float) -> Callable[[], None]:
+    def watch(
+        self, camera: str, topic: str, outbox: FrameSink, *, fps: float, packing: Packing = AS_IT_IS
+    ) -> Callable[[], None]:
         """Put at most `fps` frames a second into `outbox` until the returned function is called."""
-        source = self._sources.get(topic)
+        key = topic, packing
+        source = self._sources.get(key)
         if source is None:
-            source = self._sources[topic] = _Source()
+            source = self._sources[key] = _Source(packing)
             loop = asyncio.get_running_loop()
 
             def on_picture(picture: Picture) -> None:
                 if not loop.is_closed():
-                    loop.call_soon_threadsafe(self._offer, topic, picture)
+                    loop.call_soon_threadsafe(self._offer, key, picture)
 
             source.close = self._link.open_camera(topic, on_picture)
         client = _Client(camera, outbox, 1.0 / min(max(fps, 0.1), MAX_FPS))
@@ -91,8 +117,8 @@ class FrameHub:
 
         def unwatch() -> None:
             source.clients.discard(client)
-            if not source.clients and self._sources.get(topic) is source:
-                del self._sources[topic]
+            if not source.clients and self._sources.get(key) is source:
+                del self._sources[key]
                 self._close(source)
 
         return unwatch
@@ -106,7 +132,7 @@ class FrameHub:
     @property
     def open_topics(self) -> list[str]:
         """Cameras somebody watches now."""
-        return list(self._sources)
+        return list(dict.fromkeys(topic for topic, _ in self._sources))
 
     @staticmethod
     def _close(source: _Source) -> None:
@@ -114,11 +140,11 @@ class FrameHub:
             source.timer.cancel()
         source.close()
 
-    def _offer(self, topic: str, picture: Picture) -> None:
-        source = self._sources.get(topic)
+    def _offer(self, key: tuple[str, Packing], picture: Picture) -> None:
+        source = self._sources.get(key)
         if source is not None:
             source.newest = picture
-            self._pack_when_due(topic, source)
+            self._pack_when_due(key[0], source)
 
     def _pack_when_due(self, topic: str, source: _Source) -> None:
         if source.newest is None or source.is_packing or source.timer is not None or not source.clients:
@@ -129,7 +155,7 @@ class FrameHub:
             source.timer = loop.call_later(wait_s, self._on_timer, topic, source)
             return
         picture, source.newest, source.is_packing = source.newest, None, True
-        packing = loop.run_in_executor(self._pool, to_jpeg, picture)
+        packing = loop.run_in_executor(self._pool, to_jpeg, picture, source.packing)
         packing.add_done_callback(lambda done: self._on_packed(topic, source, done))
 
     def _on_timer(self, topic: str, source: _Source) -> None:

@@ -14,6 +14,7 @@ from rclpy.serialization import deserialize_message
 from lerobot_arena.bridge.accounts_desk import offer_first_admin
 from lerobot_arena.bridge.app import create_app
 from lerobot_arena.bridge.board import Board
+from lerobot_arena.bridge.edge import RoomTopicsOverRos
 from lerobot_arena.bridge.feed import CycleFeed
 from lerobot_arena.bridge.logs import LogEntry, RingLog
 from lerobot_arena.bridge.params import BridgeParams
@@ -35,6 +36,7 @@ from lerobot_arena.core.session import (
 from lerobot_arena.ros import convert, qos
 from lerobot_arena.ros.aio import call_service, into_loop
 from lerobot_arena.ros.host import ArenaNode, SpinThread, begin, init_ros
+from lerobot_arena.ros.media_link import MediaLinkOverRos
 
 _LOOK_FOR_ARMS_S = 1.0
 # A client that was made a moment ago has not found its service yet.
@@ -130,10 +132,16 @@ class BridgeNode(ArenaNode):
         self._virtual: set[str] = set()
         self._lock = threading.Lock()
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="endpoints")
+        self.rooms = RoomTopicsOverRos(self, self._hands)
+        self.media: MediaLinkOverRos
 
     def attach(self, sinks: Sinks, loop: asyncio.AbstractEventLoop) -> None:
         """Say where to put what is heard; before configuring."""
         self.board, self.feed, self._logs, self._loop = sinks.board, sinks.feed, sinks.logs, loop
+
+    def open_media(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Get ready to talk to the media process; before the rooms are built."""
+        self.media = MediaLinkOverRos(self, loop)
 
     def in_loop(self, callback: Callable[..., None]) -> Callable[..., None]:
         """A twin of `callback` for the spin thread."""
@@ -275,6 +283,7 @@ async def _serve(node: BridgeNode, settings: Settings, logs: RingLog) -> int:
     listener = open_socket(settings)
     board = Board()
     feed = CycleFeed(node.decode_cycle)
+    node.open_media(loop)
     services = build_services(settings, node, board=board, feed=feed, logs=logs)
     node.attach(services, loop)
     if not begin(node):

@@ -12,6 +12,7 @@ from lerobot_arena.core import topics
 from lerobot_arena.core.cycle import CycleRecord
 from lerobot_arena.core.guard_config import GuardConfig
 from lerobot_arena.core.session import SessionsWanted
+from lerobot_arena.rooms.ports import MediaLink, RoomTopics
 
 VERBS = {
     **topics.GUARD_VERBS,
@@ -40,6 +41,14 @@ class Picture:
 
 class ArmsLink(Protocol):
     """The robot side as the bridge sees it. All methods are called on the event loop."""
+
+    @property
+    def rooms(self) -> RoomTopics:
+        """The topics of rooms."""
+
+    @property
+    def media(self) -> MediaLink:
+        """The process that speaks WebRTC."""
 
     def publish_wanted(self, wanted: SessionsWanted) -> None:
         """Latch which sessions should exist; follow the state of their arms from now on."""

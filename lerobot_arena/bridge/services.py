@@ -28,6 +28,8 @@ from lerobot_arena.bridge.recording_store import RecordingStore
 from lerobot_arena.bridge.recordings import RecordingBook
 from lerobot_arena.bridge.risk_log import RiskLog
 from lerobot_arena.bridge.risk_store import RiskStore
+from lerobot_arena.bridge.rooms_build import build_rooms
+from lerobot_arena.bridge.rooms_server import RoomServer
 from lerobot_arena.bridge.runtime import Runtime
 from lerobot_arena.bridge.session_book import SessionBook
 from lerobot_arena.bridge.session_kinds import InferenceSessions, SessionKinds
@@ -72,12 +74,14 @@ class Services:
     audit: AuditLog
     callers: Callers
     published: Published
+    rooms: RoomServer
     outboxes: set[Outbox] = field(default_factory=set)
     """Of the telemetry clients that are connected."""
 
     async def open(self) -> None:
         """Take up the boundaries and sessions of before."""
         await self.config.open()
+        await self.rooms.open()
         await self.book.open()
         self.feed.taps.append(self.risk_log.note)
         self.risk_log.start()
@@ -88,6 +92,7 @@ class Services:
         if self.risk_log.note in self.feed.taps:
             self.feed.taps.remove(self.risk_log.note)
         await self.risk_log.close()
+        await self.rooms.close()
         self.frames.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.callers.close()
@@ -146,12 +151,13 @@ def build_services(
     verbs = SessionVerbs(book, board, link, settings, config_version=lambda: config.config.version)
     kinds = SessionKinds([InferenceSessions(book, board, verbs, settings)])
     accounts = open_accounts(engine, settings, board.clock)
+    frames, emergency = FrameHub(link, pool), Emergency(board, link, settings)
     return Services(
         settings=settings,
         link=link,
         board=board,
         feed=feed,
-        frames=FrameHub(link, pool),
+        frames=frames,
         logs=logs,
         store=store,
         book=book,
@@ -160,7 +166,7 @@ def build_services(
         ),
         verbs=verbs,
         kinds=kinds,
-        emergency=Emergency(board, link, settings),
+        emergency=emergency,
         config=config,
         runtime=Runtime(board, book, config, verbs),
         risk_store=risk_store,
@@ -170,6 +176,7 @@ def build_services(
         desk=AccountsDesk(accounts),
         audit=AuditLog(engine, max_entries=settings.audit_max_entries),
         published=Published(engine, settings, board.clock),
+        rooms=build_rooms(engine, settings, link, book, frames=frames, emergency=emergency),
         callers=Callers(
             identify=accounts.identify,
             recall=accounts.recall,

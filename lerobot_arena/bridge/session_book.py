@@ -43,7 +43,9 @@ class SessionBook:
         *,
         max_sessions: int,
     ) -> None:
-        self._store, self._board, self._publish = store, board, publish
+        self._store, self.board, self._publish = store, board, publish
+        self.listeners: list[Callable[[list[BookedSession]], None]] = []
+        """Called with all sessions whenever they changed."""
         self._max_sessions = max_sessions
         self._sessions: dict[str, BookedSession] = {}
         self._runs: dict[str, RunWanted] = {}
@@ -127,7 +129,7 @@ class SessionBook:
 
     def facts(self, session: BookedSession) -> SessionFacts:
         """What the session's status depends on, now."""
-        board, wanted = self._board, session.wanted
+        board, wanted = self.board, session.wanted
         arm = board.facts(wanted.arm)
         held = board.sessions
         knows = held is not None and held.value.wanted_generation >= session.generation
@@ -150,13 +152,11 @@ class SessionBook:
         return view_session(self.facts(session), input_timeout_s=input_timeout_s)
 
     def _booked(self, record: SessionRecord, generation: int, *, has_run: bool) -> BookedSession:
-        return BookedSession(
-            record, record.wanted, generation, self._board.clock.steady_ns(), has_run=has_run
-        )
+        return BookedSession(record, record.wanted, generation, self.board.clock.steady_ns(), has_run=has_run)
 
     def _next_generation(self) -> int:
         # Past the wall clock's milliseconds, so that a fresh database still outruns what guards have seen.
-        return max(self._generation + 1, self._board.clock.wall_ns() // 1_000_000)
+        return max(self._generation + 1, self.board.clock.wall_ns() // 1_000_000)
 
     def _announce(self, generation: int) -> None:
         self._generation = generation
@@ -169,6 +169,8 @@ class SessionBook:
                 tuple(self._runs.values()),
             )
         )
+        for listener in self.listeners:
+            listener(self.all())
 
     def _on_guard(self, before: GuardState | None, now: GuardState) -> None:
         session = self._sessions.get(now.session_id)

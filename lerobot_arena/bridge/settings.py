@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     hub_max_bytes: Annotated[int, Field(gt=0)] = 20_000_000_000
     max_sessions: Annotated[int, Field(ge=1)] = 32
     max_watchers: Annotated[int, Field(ge=1)] = 64
+    max_rooms: Annotated[int, Field(ge=1)] = 512
+    max_participants: Annotated[int, Field(ge=2)] = 512
     start_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     verb_timeout_s: Annotated[float, Field(gt=0)] = 5.0
     estop_timeout_s: Annotated[float, Field(gt=0)] = 2.0

@@ -80,6 +80,7 @@ class Mailbox:
         self._frame: bytes | None = None
         self._closing: Closing | None = None
         self._filled = asyncio.Event()
+        self._closed = asyncio.Event()
         self.merged_total = 0
         self.frames_dropped = 0
         self.overflowed = False
@@ -159,7 +160,12 @@ class Mailbox:
             self._urgent.clear()
             self._events.clear()
             self._errors.clear()
+        self._closed.set()
         self._filled.set()
+
+    async def closed(self) -> None:
+        """Waits until somebody closed it."""
+        await self._closed.wait()
 
     def take_now(self) -> Parcel | None:
         """What goes out next, or None when nothing waits. A closing stays the last answer."""

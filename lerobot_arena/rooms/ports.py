@@ -51,6 +51,10 @@ STATE_TYPES = frozenset(
 class MediaLink(Protocol):
     """The media process as the bridge sees it. Everything happens on the event loop. Over ROS: ros/media_link.py."""
 
+    @property
+    def is_there(self) -> bool:
+        """The process lives and hears us."""
+
     def send(self, signal: MediaSignal) -> None:
         """Hand on, never waiting; the link fills in `sequence` and `boot_id`."""
 

@@ -40,6 +40,7 @@ from lerobot_arena.core.verdict import Decision
 from lerobot_arena.guard.task import task_from_json
 from lerobot_arena.testing import bridge_fake_guard
 from lerobot_arena.testing.bridge_fake_recorder import PREFIX, FakeRecorders
+from lerobot_arena.testing.bridge_fake_rooms import FakeMedia, FakeRoomTopics
 from lerobot_arena.testing.bridge_fake_values import (
     CHUNK,
     JOINTS,
@@ -85,6 +86,8 @@ class FakeArms:
         self.inferences: dict[str, int] = {}
         self.input_idle_s: dict[str, float] = {}
         self.recorders = FakeRecorders()
+        self.rooms = FakeRoomTopics()
+        self.media = FakeMedia()
         self.cameras: dict[str, list[Callable[[Picture], None]]] = {}
         self._beats = 0
         self._in_force: dict[str, Any] = {}
