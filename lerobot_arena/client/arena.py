@@ -11,6 +11,7 @@
 Every method raises an ArenaError (core/errors.py) with a sentence for a person and a `code` for programs.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -25,11 +26,15 @@ from lerobot_arena.client.endpoint import Group, endpoint
 from lerobot_arena.client.files import AsyncRecordings, AsyncRiskLog, Recordings, RiskLog
 from lerobot_arena.client.records import Recorder
 from lerobot_arena.client.rooms import RoboticsRooms, VideoRooms
-from lerobot_arena.client.sessions import Arms, Debug, Sessions, health
+from lerobot_arena.client.sessions import Arms, Debug, Sessions, get_session, health
 from lerobot_arena.client.transport import AwaitingTransport, BlockingTransport
 
 if TYPE_CHECKING:
+    from lerobot_arena.client.blocking import BlockingJointRoom, BlockingPictureRoom, BlockingRobotLink
+    from lerobot_arena.client.joint_room import JointRoom
     from lerobot_arena.client.loop_thread import LoopThread
+    from lerobot_arena.client.picture_room import PictureRoom
+    from lerobot_arena.client.robot_link import RobotLink
     from lerobot_arena.client.telemetry import AsyncTelemetry, Telemetry
 
 
@@ -90,6 +95,69 @@ class Arena(Surfaces[BlockingTransport]):
 
         return LoopThread()
 
+    def join_robotics(
+        self,
+        workspace_id: str,
+        room_id: str,
+        *,
+        role: str = "consumer",
+        participant_id: str | None = None,
+        max_age_s: float = 0.5,
+    ) -> "BlockingJointRoom":
+        """A room for joints, to be opened by a `with`. `max_age_s`: older values are dropped, not handed out."""
+        from lerobot_arena.client.blocking import BlockingJointRoom
+        from lerobot_arena.client.joint_room import joint_room
+
+        return BlockingJointRoom(
+            self._thread,
+            lambda: joint_room(
+                self._via.connection,
+                workspace_id,
+                room_id,
+                role=role,
+                participant_id=participant_id,
+                max_age_s=max_age_s,
+            ),
+        )
+
+    def join_video(
+        self, workspace_id: str, room_id: str, *, role: str = "consumer", participant_id: str | None = None
+    ) -> "BlockingPictureRoom":
+        """A room for JPEGs, to be opened by a `with`."""
+        from lerobot_arena.client.blocking import BlockingPictureRoom
+        from lerobot_arena.client.picture_room import picture_room
+
+        to = self._via.connection
+        return BlockingPictureRoom(
+            self._thread,
+            lambda: picture_room(to, workspace_id, room_id, role=role, participant_id=participant_id),
+        )
+
+    def robot_link(
+        self,
+        session_id: str,
+        *,
+        max_age_s: float = 0.25,
+        cameras: Sequence[str] | None = None,
+        participant_id: str | None = None,
+    ) -> "BlockingRobotLink":
+        """A robot's side of a session whose joints come from clients, to be opened by a `with`. `cameras` None: all."""
+        from asyncio import to_thread
+
+        from lerobot_arena.client.blocking import BlockingRobotLink
+        from lerobot_arena.client.robot_link import RobotLink
+
+        return BlockingRobotLink(
+            self._thread,
+            lambda: RobotLink(
+                lambda: to_thread(self._via.send, get_session(session_id)),
+                self._via.connection,
+                max_age_s=max_age_s,
+                cameras=cameras,
+                participant_id=participant_id,
+            ),
+        )
+
     def login(self, username: str, password: str) -> Login:
         """Log in; from then on this object asks with that login."""
         found = self._via.send(accounts.log_in(username, password))
@@ -135,6 +203,56 @@ class AsyncArena(Surfaces[AwaitingTransport]):
         from lerobot_arena.client.telemetry import AsyncTelemetry
 
         return AsyncTelemetry(self._via)
+
+    def join_robotics(
+        self,
+        workspace_id: str,
+        room_id: str,
+        *,
+        role: str = "consumer",
+        participant_id: str | None = None,
+        max_age_s: float = 0.5,
+    ) -> "JointRoom":
+        """A room for joints, to be opened by a `with`. `max_age_s`: older values are dropped, not handed out."""
+        from lerobot_arena.client.joint_room import joint_room
+
+        return joint_room(
+            self._via.connection,
+            workspace_id,
+            room_id,
+            role=role,
+            participant_id=participant_id,
+            max_age_s=max_age_s,
+        )
+
+    def join_video(
+        self, workspace_id: str, room_id: str, *, role: str = "consumer", participant_id: str | None = None
+    ) -> "PictureRoom":
+        """A room for JPEGs, to be opened by a `with`."""
+        from lerobot_arena.client.picture_room import picture_room
+
+        return picture_room(
+            self._via.connection, workspace_id, room_id, role=role, participant_id=participant_id
+        )
+
+    def robot_link(
+        self,
+        session_id: str,
+        *,
+        max_age_s: float = 0.25,
+        cameras: Sequence[str] | None = None,
+        participant_id: str | None = None,
+    ) -> "RobotLink":
+        """A robot's side of a session whose joints come from clients, to be opened by a `with`. `cameras` None: all."""
+        from lerobot_arena.client.robot_link import RobotLink
+
+        return RobotLink(
+            lambda: self._via.send(get_session(session_id)),
+            self._via.connection,
+            max_age_s=max_age_s,
+            cameras=cameras,
+            participant_id=participant_id,
+        )
 
     async def login(self, username: str, password: str) -> Login:
         """Log in; from then on this object asks with that login."""

@@ -2,6 +2,7 @@
 """Opening a WebSocket of the bridge, and how long to wait before the next try. websockets is imported when needed."""
 
 import random
+import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ PONG_WITHIN_S = 4.0
 _MOST_BYTES = 16 * 2**20
 # Messages that wait in this process; behind them TCP holds the server back, and the server keeps only what is newest.
 _MOST_WAITING = 8
+_MOST_UNSENT = 8192
 
 
 async def open_socket(
@@ -32,7 +34,7 @@ async def open_socket(
     context = connection.ssl_context()
     security: dict[str, Any] = {"ssl": context} if context is not None else {}
     try:
-        return await connect(
+        opened = await connect(
             url,
             additional_headers=connection.headers(),
             proxy=True if connection.trusts_environment else None,
@@ -43,8 +45,11 @@ async def open_socket(
             close_timeout=1.0,
             max_size=_MOST_BYTES,
             max_queue=_MOST_WAITING,
+            write_limit=_MOST_UNSENT,
             **security,
         )
+        _keep_short(opened)
+        return opened
     except InvalidStatus as error:
         found = error.response
         raise failures.failure_of(found.status_code, bytes(found.body or b""), dict(found.headers)) from error
@@ -52,6 +57,14 @@ async def open_socket(
         raise failures.late(url, OPEN_TIMEOUT_S) from error
     except (OSError, InvalidHandshake, WebSocketException) as error:
         raise failures.unreachable(connection.url) from error
+
+
+def _keep_short(opened: "ClientConnection") -> None:
+    """What the kernel holds unsent on a stalled link arrives late; what waits here is replaced by what is newer."""
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    found = opened.transport.get_extra_info("socket")
+    if option is not None and found is not None:
+        found.setsockopt(socket.IPPROTO_TCP, option, _MOST_UNSENT)
 
 
 def may_pass(error: ArenaError) -> bool:
