@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from lerobot_arena.core.errors import Unavailable
-from lerobot_arena.platform.storage.database import Base, answering, connect, open_engine
+from lerobot_arena.platform.storage.database import Base, answering, open_engine
 from lerobot_arena.testing.tables import import_all_tables
 
 
@@ -48,11 +48,9 @@ def test_a_database_of_a_newer_version_is_left_alone(empty_url: str) -> None:
         open_engine(empty_url)
 
 
-def test_a_database_that_goes_away_is_unavailable(database_url: str) -> None:
-    engine = connect(database_url)
+def test_what_the_database_cannot_do_is_unavailable(engine: Engine) -> None:
     with pytest.raises(Unavailable, match="does not answer"), answering(), engine.connect() as connection:
         connection.execute(text("SELECT * FROM no_such_table"))
-    engine.dispose()
 
 
 def test_sqlite_writes_ahead_keeps_references_and_is_for_its_owner_alone(tmp_path: Path) -> None:

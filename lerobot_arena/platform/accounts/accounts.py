@@ -151,7 +151,9 @@ class Accounts:
             raise Unauthorized("Log in to get a ticket.")
         if who.via == "ticket":
             raise Forbidden("A ticket buys no other ticket. Ask with a login or an API token.")
-        user = self._user_for(who.name)
+        user = self.users.find(who.name)
+        if user is None:
+            raise _unknown()
         return tickets.mint(self._secret, who, self._clock, audience, epoch=user.login_epoch)
 
     def create_token(self, who: Principal, name: str, scopes: Set[str] | None = None) -> tuple[ApiToken, str]:
@@ -184,10 +186,10 @@ class Accounts:
         who = Principal(user.name, user.scopes, via="login", credential=claims.id)
         return Identity(who, claims.expires_at)
 
-    def _user_for(self, name: str, epoch: object = None) -> User:
-        """The user of a login, if it still is one of theirs. Raises Unauthorized."""
+    def _user_for(self, name: str, epoch: object) -> User:
+        """The user of a login or ticket, if it still is one of theirs. Raises Unauthorized."""
         user = self.users.find(name)
-        if user is None or user.is_disabled or (epoch is not None and epoch != user.login_epoch):
+        if user is None or user.is_disabled or epoch != user.login_epoch:
             raise _unknown()
         return user
 
