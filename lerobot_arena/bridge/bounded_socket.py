@@ -78,4 +78,6 @@ def bound_transport(transport: asyncio.Transport) -> None:
     peer = transport.get_extra_info("socket")
     if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
         with contextlib.suppress(OSError):
+            # asyncio does it only for sockets that were made with IPPROTO_TCP; else a second message waits 40 ms.
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT)
