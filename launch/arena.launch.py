@@ -35,6 +35,7 @@ from lerobot_arena.bringup import (
     find_robot,
     prepare_environment,
     process_table,
+    url_from_here,
 )
 from lerobot_arena.core.errors import ArenaError, InvalidInput
 from lerobot_arena.core.robot import load_robot
@@ -66,7 +67,8 @@ ARGUMENTS: tuple[tuple[str, str, str, list[str] | None], ...] = (
         "Folders that hold checkpoints, parted by ':'; policy_path's own folder is added.",
         None,
     ),
-    ("port", str(DEFAULT_PORT), "Where the bridge listens, on loopback.", None),
+    ("host", "", "Address on which the bridge listens; empty: ARENA_BRIDGE_HOST, else loopback.", None),
+    ("port", str(DEFAULT_PORT), "Port on which the bridge listens.", None),
     ("seed", "", "First scene of the simulator; empty: the parameter's default.", None),
     ("params_file", "", "ROS 2 parameter file for the nodes.", None),
     ("use_sim_time", "false", "Take stamps from /clock. Ages and rates stay on the steady clock.", TRUTH),
@@ -129,6 +131,7 @@ def _options(given: dict[str, str]) -> BringupOptions:
         arm=given["namespace"].strip("/"),
         robot=robot,
         robot_config=config if given["robot"] == "lerobot" else "",
+        host=given["host"],
         port=int(given["port"]),
         seed=int(given["seed"]) if given["seed"] else None,
         policy_roots=tuple(roots),
@@ -216,7 +219,12 @@ def _session(given: dict[str, str]) -> list[LaunchDescriptionEntity]:
         ),
         *["session", "create", given["session"]],
         *["--policy", str(policy.resolve()) if policy.is_dir() else given["policy_path"]],
-        *["--robot", given["namespace"].strip("/"), "--url", f"http://127.0.0.1:{given['port']}"],
+        *[
+            "--robot",
+            given["namespace"].strip("/"),
+            "--url",
+            url_from_here(given["host"], int(given["port"])),
+        ],
         *["--wait", "60", "--exist-ok"],
     ]
     for camera in given["cameras"].split(","):

@@ -12,7 +12,8 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 FORWARDED = (
-    ("port", "8001", "Where the bridge listens, on loopback."),
+    ("host", "", "Address on which the bridge listens; empty: ARENA_BRIDGE_HOST, else loopback."),
+    ("port", "8001", "Port on which the bridge listens."),
     ("policy_roots", "", "Folders that hold checkpoints, parted by ':'."),
     ("params_file", "", "ROS 2 parameter file."),
     ("use_sim_time", "false", "Take stamps from /clock."),

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import lerobot_arena
 from lerobot_arena.core.address import DEFAULT_PORT as DEFAULT_PORT
+from lerobot_arena.core.address import HOST_VARIABLE as HOST_VARIABLE
 from lerobot_arena.core.address import PORT_VARIABLE as PORT_VARIABLE
+from lerobot_arena.core.address import url_from_here as url_from_here
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.ids import check_arm
 from lerobot_arena.ros import dds
@@ -43,6 +45,8 @@ class BringupOptions:
     arm: str = DEFAULT_ARM
     robot: str = DEFAULT_ROBOT
     robot_config: str = ""
+    host: str = ""
+    """Where the bridge listens; empty: ARENA_BRIDGE_HOST, else loopback."""
     port: int = DEFAULT_PORT
     seed: int | None = None
     policy_roots: tuple[str, ...] = ()
@@ -64,6 +68,10 @@ class BringupOptions:
         for port in (self.port, self.foxglove_port):
             if not 1 <= port <= 65535:
                 raise InvalidInput(f"Port {port} is not a port: choose 1 to 65535.")
+        if any(char.isspace() or char in "/@[]" for char in self.host):
+            raise InvalidInput(
+                f"{self.host!r} is not an address to listen on: name one, such as 192.168.1.5."
+            )
         if self.foxglove and self.foxglove_port == self.port:
             raise InvalidInput(f"Foxglove and the bridge cannot both listen on port {self.port}.")
         if self.params_file and not Path(self.params_file).is_file():
@@ -122,6 +130,8 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
     if options.seed is not None:
         driver["seed"] = options.seed
     bridge: dict[str, Value] = {"port": options.port}
+    if options.host:
+        bridge["host"] = options.host
     if options.policy_roots:
         bridge["policy_roots"] = options.policy_roots
     recorder: dict[str, Value] = {**robot, "record_on_start": options.record}

@@ -10,7 +10,10 @@ from lerobot_arena.core.params import param
 class BridgeParams:
     """Overrides of the ARENA_* environment, so that a launch file can set them."""
 
-    host: str = param("", "Address to listen on; loopback only. Empty: ARENA_BRIDGE_HOST, else 127.0.0.1")
+    host: str = param(
+        "",
+        "Address to listen on; beyond loopback with accounts. Empty: ARENA_BRIDGE_HOST, else 127.0.0.1",
+    )
     port: int = param(
         -1, "TCP port; 0 takes any free one. -1: ARENA_BRIDGE_PORT, else 8001", lowest=-1, highest=65535
     )

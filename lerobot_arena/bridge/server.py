@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from lerobot_arena.bridge.bounded_socket import MAX_MESSAGE, PING_S, PONG_S, BoundedWebSocket
 from lerobot_arena.bridge.connections import Door, lift_file_limit, protocol_with
 from lerobot_arena.bridge.logs import RingHandler, RingLog
 from lerobot_arena.bridge.settings import Settings
@@ -29,7 +30,8 @@ class _Server(uvicorn.Server):
 def open_socket(settings: Settings) -> socket.socket:
     """The listening socket. Raises Unavailable when the port is taken."""
     family = socket.AF_INET6 if ":" in settings.bridge_host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, because asyncio turns off Nagle's delay only for sockets of this protocol.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.bridge_host, settings.bridge_port))
@@ -79,35 +81,74 @@ def warnings_of(settings: Settings) -> list[str]:
     return found
 
 
+def loopback_beside(settings: Settings, port: int) -> socket.socket | None:
+    """A second socket, on loopback, for a bridge that listens on one address of a network: the e-stop is always near.
+
+    None where the first one covers loopback as well, or when another program has that port.
+    """
+    if not settings.is_beyond_loopback or settings.bridge_host in {"0.0.0.0", "::"}:
+        return None
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        _log.warning(
+            "Port %s of 127.0.0.1 is taken (%s): this machine has no way in of its own.", port, error
+        )
+        return None
+    return listener
+
+
+def _server(app: FastAPI, settings: Settings, door: Door, *, has_tls: bool) -> _Server:
+    """Raises Unavailable when the certificate cannot be used."""
+    config = uvicorn.Config(
+        app,
+        http=protocol_with(door),
+        # uvicorn would believe any X-Forwarded-For that comes from loopback; bridge/callers.py decides that.
+        proxy_headers=False,
+        ssl_certfile=settings.tls_cert if has_tls else None,
+        ssl_keyfile=settings.tls_key if has_tls else None,
+        log_config=None,
+        access_log=False,
+        ws_per_message_deflate=False,
+        ws=BoundedWebSocket,
+        ws_max_size=MAX_MESSAGE,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PONG_S,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        lifespan="off",
+    )
+    try:
+        config.load()
+    except OSError as error:
+        raise Unavailable(
+            f"TLS with {settings.tls_cert} and {settings.tls_key} does not work ({error}): both must be PEM files that "
+            "belong together."
+        ) from error
+    return _Server(config)
+
+
 async def serve(
     app: FastAPI, listener: socket.socket, ending: asyncio.Event, *, door: Door | None = None
 ) -> None:
     """Serve an app on a socket until `ending` is set, then finish what is under way."""
     settings: Settings = app.state.services.settings
     lift_file_limit()
-    config = uvicorn.Config(
-        app,
-        http=protocol_with(door or Door(behind_proxy=settings.behind_proxy)),
-        # uvicorn would believe any X-Forwarded-For that comes from loopback; bridge/callers.py decides that.
-        proxy_headers=False,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
-        log_config=None,
-        access_log=False,
-        ws_per_message_deflate=False,
-        ws_max_size=65536,
-        server_header=False,
-        timeout_graceful_shutdown=2,
-        lifespan="off",
-    )
-    server = _Server(config)
+    door = door or Door(behind_proxy=settings.behind_proxy)
     address = listener.getsockname()
+    servers = [(_server(app, settings, door, has_tls=settings.tls_cert is not None), listener)]
+    if (beside := loopback_beside(settings, address[1])) is not None:
+        servers.append((_server(app, settings, door, has_tls=False), beside))
     _log.info("Listening on %s://%s:%s, page at /ui, API at /docs", settings.scheme, address[0], address[1])
     for warning in warnings_of(settings):
         _log.warning(warning)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = {asyncio.create_task(server.serve(sockets=[taken])) for server, taken in servers}
     waiting = asyncio.create_task(ending.wait())
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({*serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    server.should_exit = True
-    await serving
+    for server, _ in servers:
+        server.should_exit = True
+    await asyncio.gather(*serving)

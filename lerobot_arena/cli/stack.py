@@ -2,6 +2,7 @@
 """All processes of an arm for the time of one command: locks, environment, log, supervisor, ordered end."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -13,17 +14,20 @@ import httpx
 from rich.console import Console
 
 from lerobot_arena.bringup import (
+    HOST_VARIABLE,
     PORT_VARIABLE,
     BringupOptions,
     ProcessSpec,
     data_folder,
     prepare_environment,
     process_table,
+    url_from_here,
 )
 from lerobot_arena.cli.supervisor.child import Program
 from lerobot_arena.cli.supervisor.lock import held, lock_paths
 from lerobot_arena.cli.supervisor.log import CONSOLE_FORMAT, RunLog
 from lerobot_arena.cli.supervisor.supervisor import Supervisor
+from lerobot_arena.core.address import CERTIFICATE_VARIABLE
 from lerobot_arena.core.errors import Conflict, NotAnswering, Unavailable
 
 _PATIENCE_S = 20.0
@@ -43,7 +47,8 @@ class Stack:
         """Return when the bridge answers or the end is asked for. Raises Unavailable or NotAnswering with the cause."""
         now = asyncio.get_running_loop().time
         patience_s, deadline = now() + _PATIENCE_S, now() + timeout_s
-        async with httpx.AsyncClient(base_url=self.url, timeout=2.0, trust_env=False) as http:
+        # Whether it answers is all that is asked, so that a certificate of one's own will do.
+        async with httpx.AsyncClient(base_url=self.url, timeout=2.0, trust_env=False, verify=False) as http:
             while not self.ending.is_set():
                 if self.supervisor.crash_message.done():
                     raise Unavailable(self.supervisor.crash_message.result())
@@ -75,7 +80,7 @@ def run(
     data_dir = data_folder(environment)
     owner = {"arm": options.arm, "port": options.port}
     with held(lock_paths(data_dir, options.arm, environment), owner=owner):
-        _require_free(options.port)
+        _require_free(options.host or environment.get(HOST_VARIABLE, ""), options.port)
         table = process_table(options)
         profile = prepare_environment(environment, processes=len(table), kind=dds_profile)
         log = RunLog(data_dir / "logs", console=console, width=max(len(spec.name) for spec in table))
@@ -109,7 +114,9 @@ async def _supervise(
     supervisor = Supervisor(programs, log)
     _listen_for_signals(ending, supervisor, log)
     supervisor.start()
-    stack = Stack(options, f"http://127.0.0.1:{options.port}", log, supervisor, ending)
+    host = options.host or os.environ.get(HOST_VARIABLE, "")
+    url = url_from_here(host, options.port, has_tls=bool(os.environ.get(CERTIFICATE_VARIABLE)))
+    stack = Stack(options, url, log, supervisor, ending)
     try:
         return await work(stack)
     finally:
@@ -129,12 +136,14 @@ def _listen_for_signals(ending: asyncio.Event, supervisor: Supervisor, log: RunL
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end)
 
 
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
+def _require_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host or "127.0.0.1", port))
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise Conflict(f"{host} is no address of this machine: see `ip address`.") from error
             raise Conflict(
                 f"Port {port} is taken ({error.strerror}). Choose another with --port, or see who has it: "
                 f"`ss -ltnp 'sport = :{port}'`."

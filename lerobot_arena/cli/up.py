@@ -12,6 +12,7 @@ from lerobot_arena.bringup import (
     DEFAULT_FOXGLOVE_PORT,
     DEFAULT_PORT,
     DEFAULT_ROBOT,
+    HOST_VARIABLE,
     PORT_VARIABLE,
     BringupOptions,
     data_folder,
@@ -47,8 +48,15 @@ class LogLevel(StrEnum):
     error = "error"
 
 
-Port = Annotated[
-    int, typer.Option("--port", envvar=PORT_VARIABLE, help="Where the bridge listens, on loopback.")
+Port = Annotated[int, typer.Option("--port", envvar=PORT_VARIABLE, help="Port on which the bridge listens.")]
+Host = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        envvar=HOST_VARIABLE,
+        help="Address on which the bridge listens; without it loopback. Beyond that everything that moves, writes or "
+        "shows a camera needs an account, and passwords travel readable unless ARENA_TLS_CERT is set.",
+    ),
 ]
 Arm = Annotated[str, typer.Option("--arm", help="The arm's ROS namespace.")]
 Dds = Annotated[
@@ -68,6 +76,7 @@ def up(
     robot_config: Annotated[
         str, typer.Option(help="LeRobot's config of the robot, when `arena robot add` did not write it.")
     ] = "",
+    host: Host = "",
     port: Port = DEFAULT_PORT,
     arm: Arm = DEFAULT_ARM,
     policy_root: Annotated[
@@ -93,6 +102,7 @@ def up(
         arm=arm,
         robot=robot_path,
         robot_config=robot_config or _driver_config(robot, robot_path),
+        host=host,
         port=port,
         seed=seed,
         policy_roots=(str(data_dir / "policies"), *policy_root) if policy_root else (),

@@ -5,8 +5,10 @@ import asyncio
 import contextlib
 import gc
 import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -14,17 +16,17 @@ import pytest
 
 from lerobot_arena.bridge import size_limit
 from lerobot_arena.bridge.connections import MOST_PER_NETWORK, Door
-from lerobot_arena.bridge.server import open_socket, serve
-from lerobot_arena.testing.bridge_rig import open_rig
+from lerobot_arena.bridge.server import open_socket, serve, warnings_of
+from lerobot_arena.testing.bridge_rig import make_settings, open_rig
 
 TRICKLERS = 200
 HEAD_S = 1.0
 
 
 @contextlib.asynccontextmanager
-async def served(data_dir: Path, door: Door | None = None) -> AsyncIterator[tuple[str, int]]:
+async def served(data_dir: Path, door: Door | None = None, **changes: Any) -> AsyncIterator[tuple[str, int]]:
     """The app on a free port of this machine."""
-    async with open_rig(data_dir, bridge_port=0) as rig:
+    async with open_rig(data_dir, **{"bridge_port": 0, **changes}) as rig:
         listener = open_socket(rig.services.settings)
         listener.listen(512)
         ending = asyncio.Event()
@@ -137,3 +139,34 @@ def test_other_machines_get_so_many_connections_and_this_one_as_many_as_it_likes
     assert Door(behind_proxy=True).enter("10.0.0.9") == ""
     # One customer has a whole IPv6 network of addresses.
     assert door.enter("2001:db8::1") == door.enter("2001:db8::2:3:4:5") == "2001:db8::/64"
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback; without a network of its own there is none."""
+    for addresses in psutil.net_if_addrs().values():
+        for entry in addresses:
+            if entry.family is socket.AF_INET and not entry.address.startswith("127."):
+                return entry.address
+    pytest.skip("this machine has no address but loopback")
+
+
+async def test_a_bridge_on_the_network_knows_its_own_machine_by_loopback_only(data_dir: Path) -> None:
+    address = own_address()
+    async with served(data_dir, bridge_host=address) as (_, port):
+        async with httpx.AsyncClient(base_url=f"http://{address}:{port}") as far:
+            assert (await far.get("/health")).status_code == 200
+            assert (await far.get("/sessions")).status_code == 401
+            assert (await far.post("/api/control/estop")).status_code == 401
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as near:
+            assert (await near.get("/sessions")).status_code == 200
+            assert (await near.post("/api/control/estop")).status_code == 200
+
+
+def test_a_person_is_told_what_an_open_bridge_means(tmp_path: Path) -> None:
+    def told(**changes: Any) -> str:
+        return " ".join(warnings_of(make_settings(tmp_path, **changes)))
+
+    assert told() == ""
+    assert "plain HTTP" in told(bridge_host="0.0.0.0")
+    assert "past the proxy" in told(bridge_host="0.0.0.0", behind_proxy=True)
+    assert told(behind_proxy=True) == ""
