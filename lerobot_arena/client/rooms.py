@@ -29,6 +29,11 @@ def _deleted(kind: str, workspace_id: str, room_id: str) -> Call[answers.RoomDon
     return Call("DELETE", rooms_path(kind, workspace_id, room_id), as_object)
 
 
+def _estop_released(kind: str, workspace_id: str, room_id: str) -> Call[dict[str, Any]]:
+    path = rooms_path(kind, workspace_id, room_id, "emergency_stop", "reset")
+    return post(path, as_object, timeout_s=READ_TIMEOUT_S)
+
+
 def joint_values(joints: Mapping[str, float]) -> list[dict[str, Any]]:
     """Joints as rooms take them. Raises InvalidInput for a value that is not finite: it must not leave."""
     if not joints:
@@ -74,6 +79,11 @@ def command_room(workspace_id: str, room_id: str, joints: Mapping[str, float]) -
     )
 
 
+def reset_room_estop(workspace_id: str, room_id: str) -> Call[dict[str, Any]]:
+    """Release a room's e-stop. Raises Conflict while the arm of its session is latched."""
+    return _estop_released(ROBOTICS, workspace_id, room_id)
+
+
 def delete_room(workspace_id: str, room_id: str) -> Call[answers.RoomDone]:
     """Delete a room; everybody in it is told."""
     return _deleted(ROBOTICS, workspace_id, room_id)
@@ -87,6 +97,7 @@ class RoboticsRooms[Via](Group[Via]):
     get = endpoint(get_room)
     state = endpoint(room_state)
     command = endpoint(command_room)
+    reset_estop = endpoint(reset_room_estop)
     delete = endpoint(delete_room)
 
 
@@ -134,6 +145,11 @@ def signal(
     return post(path, as_object, body, timeout_s=READ_TIMEOUT_S)
 
 
+def reset_video_room_estop(workspace_id: str, room_id: str) -> Call[dict[str, Any]]:
+    """Release a room's e-stop. Raises Conflict while the arm of its session is latched."""
+    return _estop_released(VIDEO, workspace_id, room_id)
+
+
 def delete_video_room(workspace_id: str, room_id: str) -> Call[answers.RoomDone]:
     """Delete a room; everybody in it is told."""
     return _deleted(VIDEO, workspace_id, room_id)
@@ -147,4 +163,5 @@ class VideoRooms[Via](Group[Via]):
     get = endpoint(get_video_room)
     state = endpoint(video_room_state)
     signal = endpoint(signal)
+    reset_estop = endpoint(reset_video_room_estop)
     delete = endpoint(delete_video_room)

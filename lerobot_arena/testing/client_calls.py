@@ -140,7 +140,33 @@ AS_AN_ADMIN = (
 )
 
 
-ALL = (*ON_AN_ARM, *OF_RECORDINGS, *AS_AN_ADMIN)
+IN_ROOMS = (
+    step("robotics.create", "w", "r", max_consumers=3, shape=answers.RoomMade, has={"room_id": "r"}),
+    step("robotics.create", "w", "r", max_consumers=3, shape=answers.RoomMade),
+    step("robotics.create", "w", "r", max_consumers=4, error=Conflict),
+    step("robotics.list", "w", many=answers.Room),
+    step("robotics.get", "w", "r", shape=answers.Room, has={"max_consumers": 3}),
+    step("robotics.command", "w", "r", {"elbow": 1.5}, has={"joints_updated": 1}),
+    step("robotics.state", "w", "r", has={"joints": {"elbow": 1.5}}),
+    step("robotics.reset_estop", "w", "r", has={"estop_latched": False}),
+    step("robotics.delete", "w", "r", shape=answers.RoomDone),
+    step("robotics.get", "w", "r", error=NotFound),
+    step("video.create", "w", "v", config={"framerate": 5}, shape=answers.RoomMade),
+    step("video.list", "w", many=answers.Room),
+    step("video.get", "w", "v", shape=answers.Room, has={"has_producer": False}),
+    step("video.state", "w", "v", has={"frame_count": 0}),
+    step(
+        "video.signal",
+        "w",
+        "v",
+        "nobody",
+        {"type": "offer", "sdp": "v=0", "target_consumer": "x"},
+        error=NotFound,
+    ),
+    step("video.reset_estop", "w", "v", has={"estop_latched": False}),
+    step("video.delete", "w", "v", shape=answers.RoomDone),
+)
+ALL = (*IN_ROOMS, *ON_AN_ARM, *OF_RECORDINGS, *AS_AN_ADMIN)
 
 
 def problem(step: Step, value: Any) -> str:

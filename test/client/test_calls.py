@@ -66,6 +66,10 @@ def test_an_arm_is_run_from_the_client(asker: Any, bridge: LiveBridge) -> None:
     assert verbs == ["start", "pause", "resume", "start", "estop", "reset", "estop", "reset", "start"]
 
 
+def test_rooms_are_made_from_the_client(asker: Any) -> None:
+    played(asker, client_calls.IN_ROOMS)
+
+
 def test_recordings_are_read_from_the_client(asker: Any, data_dir: Path) -> None:
     write_session(data_dir / "recordings", [P] * 10 + [C] * 20 + [R] + [P] * 30, files=2)
     file = SESSION_ID.replace("sess_", "session_") + ".mcap"
