@@ -10,6 +10,7 @@ class VideoRoom {
     this.peers = new Map(); // other participant -> RTCPeerConnection
     this.early = new Map(); // other participant -> candidates that came before the description
     this.heard = [];
+    this.failures = [];
     this.stream = null;
     this.iceServers = [];
     this.onStream = () => {};
@@ -30,7 +31,7 @@ class VideoRoom {
         const message = JSON.parse(event.data);
         if (message.type === "joined") done(message);
         else if (message.type === "error") failed(new Error(message.message));
-        this.handle(message);
+        this.handle(message).catch((error) => this.failures.push(error));
       };
     });
     this.socket.send(JSON.stringify({ participant_id: this.id, role: this.role }));
@@ -44,7 +45,8 @@ class VideoRoom {
   async publish(stream) {
     this.stream = stream;
     this.say({ type: "stream_started", config: {}, participant_id: this.id });
-    for (const other of this.peers.keys()) await this.offerTo(other);
+    // Whoever misses an offer, the server too, says again that they are there.
+    for (const other of [...this.peers.keys()]) await this.offerTo(other).catch((error) => this.failures.push(error));
   }
 
   leave() {

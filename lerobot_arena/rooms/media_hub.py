@@ -10,7 +10,7 @@ from lerobot_arena.core.errors import ArenaError, InvalidInput, TooMany
 from lerobot_arena.core.room import ANSWER, CLOSE, DROP, ERROR, ICE, OFFER, OPEN, WANT, MediaSignal
 from lerobot_arena.rooms.media_room import MediaRoom, RoomShape, RoomTopics
 from lerobot_arena.rooms.media_wire import CONSUMER, WEBRTC, payload_of, signal
-from lerobot_arena.rooms.webrtc_peer import PeerSettings
+from lerobot_arena.rooms.webrtc_peer import PeerSettings, load
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ class MediaHub:
         self._waiting: dict[str, asyncio.Queue[MediaSignal]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._boot_id = ""
-        self.settings = settings
 
     @property
     def rooms(self) -> int:
@@ -146,6 +145,7 @@ class MediaHub:
         def say(kind: str, participant: str, said: dict[str, Any]) -> None:
             self._send(signal(topic, kind, participant, said))
 
+        await load()
         self._rooms[topic] = MediaRoom(
             topic,
             shape,

@@ -59,6 +59,19 @@ class PeerSettings:
     largest_stamp_age_s: float = 1.0
 
 
+async def load() -> None:
+    """Import what connections need, in another thread: on a busy machine it takes seconds, and others wait."""
+    await asyncio.to_thread(_import)
+
+
+@cache
+def _import() -> None:
+    import aiortc
+    import cv2
+
+    assert aiortc.__version__ and cv2.__version__
+
+
 @cache
 def _prepare(ice_addresses: tuple[str, ...]) -> None:
     """Once for the process, and not before the first connection: aiortc takes 70 MB."""
