@@ -36,7 +36,7 @@ AREAS = {
     "rooms": {"core"},
     "recording": {"core", "inference", "guard"},
     "platform": {"core", "embodiment", "inference"},
-    "bridge": {"core", "rooms", "inference", "guard", "recording", "platform"},
+    "bridge": {"core", "rooms", "inference", "guard", "recording", "platform", "client"},
     "client": {"core"},
     "inspection": {"core", "guard", "recording"},
     "bringup": {"core", "ros"},
@@ -71,7 +71,9 @@ NARROWED: dict[tuple[str, str], tuple[str, ...]] = {
     ("cli", "platform"): (
         "lerobot_arena.platform.training", "lerobot_arena.platform.accounts", "lerobot_arena.platform.storage",
     ),
-    ("bridge", "platform"): ("lerobot_arena.platform.accounts", "lerobot_arena.platform.storage"),
+    ("bridge", "platform"): tuple(
+        f"lerobot_arena.platform.{name}." for name in ("accounts", "storage", "arena", "catalog", "deployments")
+    ),
     ("testing", "platform"): ("lerobot_arena.platform.accounts", "lerobot_arena.platform.storage"),
     ("cli", "ros"): ("lerobot_arena.ros.dds",),
     ("bringup", "ros"): ("lerobot_arena.ros.dds",),

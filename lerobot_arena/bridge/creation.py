@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.models import CreateSessionRequest
@@ -26,8 +25,6 @@ from lerobot_arena.core.session import EmbodimentStatus, SessionWanted
 from lerobot_arena.core.units import check_unit
 
 MAX_CAMERAS = 16
-_DEFAULT_ARENA = "http://localhost:8000"
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 # An arm may be named right after its processes were started.
 _ARM_WAIT_S = 5.0
 _JOINT_ROOM_NAMES = {"joint-input", "joint-output"}
@@ -62,7 +59,7 @@ class SessionMaker:
         session_id = check_id(request.session_id, "session_id")
         if self._is_taken(session_id):
             raise Conflict(f"Session {session_id} already exists")
-        self._check_arena(request.arena_server_url)
+        self._check_arena(request)
         embodiment = await self._embodiment(request.robot) if request.robot is not None else None
         unresolved = wanted_from(request, embodiment)
         policy = await asyncio.to_thread(self._sources.resolve, request.policy_path)
@@ -74,16 +71,12 @@ class SessionMaker:
             )
         )
 
-    def _check_arena(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            raise InvalidInput(f"arena_server_url {url!r} is not a URL.") from None
-        is_own = parts.hostname in _LOOPBACK and port == self._settings.bridge_port
-        if url.rstrip("/") != _DEFAULT_ARENA and not is_own:
+    def _check_arena(self, request: CreateSessionRequest) -> None:
+        remote = self._settings.remote_arena(request.arena_server_url)
+        if remote is not None and request.robot is not None:
             raise InvalidInput(
-                f"arena_server_url {url!r}: remote arenas are not available yet. Leave it out; the rooms are here."
+                f"Arm {request.robot!r} is on this machine, so its rooms are here: leave arena_server_url out. Others "
+                "join them from there."
             )
 
     async def _embodiment(self, arm: str) -> EmbodimentStatus:

@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from lerobot_arena.bridge.emergency import Emergency
 from lerobot_arena.bridge.frames import FrameHub
 from lerobot_arena.bridge.ports import ArmsLink
+from lerobot_arena.bridge.remote_arenas import RemoteArenas
 from lerobot_arena.bridge.rooms_media import RoomMedia
 from lerobot_arena.bridge.rooms_server import RoomServer
 from lerobot_arena.bridge.rooms_sessions import SessionRooms
@@ -25,8 +26,8 @@ def build_rooms(
     *,
     frames: FrameHub,
     emergency: Emergency,
-) -> RoomServer:
-    """A server over the bridge's parts; it follows the sessions from now on."""
+) -> tuple[RoomServer, RemoteArenas]:
+    """A server over the bridge's parts, and what joins rooms elsewhere; both follow the sessions from now on."""
     board = book.board
     hub = Hub(
         board.clock,
@@ -47,4 +48,6 @@ def build_rooms(
     )
     server.sessions = SessionRooms(hub, board, prepare=server.prepare, gone=server.gone)
     book.listeners.append(server.sessions.follow)
-    return server
+    remotes = RemoteArenas(server, settings.remote_arena)
+    book.listeners.append(remotes.follow)
+    return server, remotes

@@ -140,7 +140,7 @@ class RoomWatch:
     async def _stand_in(self, watched: _Watched, loss: Loss) -> None:
         last, room = watched.last, watched.room
         if last is not None and watched.is_foreign and loss.policy == FREEZE:
-            room.hand_out(last)
+            room.hand_out(last, stands_in=True)
             return
         jpeg = await asyncio.to_thread(
             _drawn,
@@ -153,7 +153,7 @@ class RoomWatch:
         )
         if watched.last is last:
             born_ns = last.born_ns if last is not None else room.clock.steady_ns()
-            room.hand_out(Shown(jpeg, last.seq if last is not None else 0, born_ns))
+            room.hand_out(Shown(jpeg, last.seq if last is not None else 0, born_ns), stands_in=True)
 
 
 def _drawn(

@@ -26,6 +26,7 @@ from lerobot_arena.bridge.ports import ArmsLink
 from lerobot_arena.bridge.published import Published
 from lerobot_arena.bridge.recording_store import RecordingStore
 from lerobot_arena.bridge.recordings import RecordingBook
+from lerobot_arena.bridge.remote_arenas import RemoteArenas
 from lerobot_arena.bridge.risk_log import RiskLog
 from lerobot_arena.bridge.risk_store import RiskStore
 from lerobot_arena.bridge.rooms_build import build_rooms
@@ -75,6 +76,7 @@ class Services:
     callers: Callers
     published: Published
     rooms: RoomServer
+    remotes: RemoteArenas
     outboxes: set[Outbox] = field(default_factory=set)
     """Of the telemetry clients that are connected."""
 
@@ -92,6 +94,7 @@ class Services:
         if self.risk_log.note in self.feed.taps:
             self.feed.taps.remove(self.risk_log.note)
         await self.risk_log.close()
+        await self.remotes.close()
         await self.rooms.close()
         self.frames.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
@@ -149,9 +152,10 @@ def build_services(
     book = SessionBook(store, board, link.publish_wanted, max_sessions=settings.max_sessions)
     pool = ThreadPoolExecutor(2, thread_name_prefix="jpeg")
     verbs = SessionVerbs(book, board, link, settings, config_version=lambda: config.config.version)
-    kinds = SessionKinds([InferenceSessions(book, board, verbs, settings)])
     accounts = open_accounts(engine, settings, board.clock)
     frames, emergency = FrameHub(link, pool), Emergency(board, link, settings)
+    rooms, remotes = build_rooms(engine, settings, link, book, frames=frames, emergency=emergency)
+    kinds = SessionKinds([InferenceSessions(book, board, verbs, settings, remote_status=remotes.status)])
     return Services(
         settings=settings,
         link=link,
@@ -176,13 +180,18 @@ def build_services(
         desk=AccountsDesk(accounts),
         audit=AuditLog(engine, max_entries=settings.audit_max_entries),
         published=Published(engine, settings, board.clock),
-        rooms=build_rooms(engine, settings, link, book, frames=frames, emergency=emergency),
-        callers=Callers(
-            identify=accounts.identify,
-            recall=accounts.recall,
-            redeem_ticket=accounts.redeem_ticket,
-            trust_loopback=settings.trust_loopback,
-        ),
+        rooms=rooms,
+        remotes=remotes,
+        callers=_callers(accounts, settings),
+    )
+
+
+def _callers(accounts: Accounts, settings: Settings) -> Callers:
+    return Callers(
+        identify=accounts.identify,
+        recall=accounts.recall,
+        redeem_ticket=accounts.redeem_ticket,
+        trust_loopback=settings.trust_loopback,
     )
 
 

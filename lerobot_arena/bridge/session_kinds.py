@@ -4,7 +4,7 @@
 A kind is a `SessionSource` in the list that services.py builds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -59,8 +59,18 @@ class InferenceSessions:
 
     kind = INFERENCE
 
-    def __init__(self, book: SessionBook, board: Board, verbs: SessionVerbs, settings: Settings) -> None:
+    def __init__(
+        self,
+        book: SessionBook,
+        board: Board,
+        verbs: SessionVerbs,
+        settings: Settings,
+        *,
+        remote_status: Callable[[str], dict[str, Any] | None] = lambda _: None,
+    ) -> None:
+        """`remote_status` tells of a session whose rooms are on another arena."""
         self._book, self._board, self._verbs, self._settings = book, board, verbs, settings
+        self._remote_status = remote_status
 
     def ids(self) -> Iterable[str]:
         """Of every session, oldest first."""
@@ -73,6 +83,9 @@ class InferenceSessions:
     def _listed(self, session: BookedSession) -> ListedSession:
         view = self._book.view(session, input_timeout_s=self._settings.input_timeout_s)
         answer = session_answer(session, self._book.facts(session), view)
+        remote = self._remote_status(session.wanted.session_id)
+        if remote is not None:
+            answer["rooms"]["remote"] = remote
         return ListedSession(session.wanted.session_id, session.record.owner, answer)
 
     def refusal(self, verb: Verb) -> str:

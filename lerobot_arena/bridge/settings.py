@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from lerobot_arena.bridge.arena_urls import check_base_url, remote_arena
 from lerobot_arena.bridge.callers import is_loopback
 from lerobot_arena.bridge.params import BridgeParams
 from lerobot_arena.bridge.rate_limit import check_rate
@@ -33,6 +34,7 @@ class Settings(BaseSettings):
     policy_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    remote_arenas: Annotated[tuple[str, ...], NoDecode] = ()
     trust_loopback: bool = True
     behind_proxy: bool = False
     tls_cert: Path | None = None
@@ -63,7 +65,7 @@ class Settings(BaseSettings):
     def _split_folders(cls, value: Any) -> Any:
         return tuple(filter(None, value.split(os.pathsep))) if isinstance(value, str) else value
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "remote_arenas", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         return (
@@ -89,6 +91,11 @@ class Settings(BaseSettings):
                 raise ValueError(f"there is no file {path} for TLS")
         return self
 
+    @field_validator("remote_arenas")
+    @classmethod
+    def _are_base_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_base_url(url) for url in value)
+
     @property
     def is_beyond_loopback(self) -> bool:
         """Whether other machines can reach the port."""
@@ -105,6 +112,10 @@ class Settings(BaseSettings):
         machine = socket.gethostname().lower() if self.is_beyond_loopback else ""
         names = (self.bridge_host, *((machine, f"{machine}.local") if machine else ()), *self.allowed_hosts)
         return tuple(dict.fromkeys(names))
+
+    def remote_arena(self, url: str) -> str | None:
+        """The arena whose rooms a session joins, None for rooms here. Raises Forbidden, InvalidInput."""
+        return remote_arena(url, own_names=self.own_names, port=self.bridge_port, allowed=self.remote_arenas)
 
     @property
     def roots(self) -> tuple[Path, ...]:

@@ -16,7 +16,12 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def token_for(url: str) -> str:
     """ARENA_TOKEN, else what a login stored for exactly this bridge, else ''."""
-    return os.environ.get(TOKEN_VARIABLE, "") or stored_tokens().get(_key(url), "")
+    return os.environ.get(TOKEN_VARIABLE, "") or stored_token(url)
+
+
+def stored_token(url: str) -> str:
+    """What a login stored for exactly this bridge, else ''."""
+    return stored_tokens().get(_key(url), "")
 
 
 def store_token(url: str, token: str) -> Path:

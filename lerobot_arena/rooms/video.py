@@ -200,10 +200,12 @@ class VideoRoom(Room):
         self.on_shown(shown)
         self.hand_out(shown)
 
-    def hand_out(self, shown: Shown) -> None:
-        """Only to watchers; also what stands in for a picture that does not come."""
+    def hand_out(self, shown: Shown, *, stands_in: bool = False) -> None:
+        """To watchers; what only stands in for a picture that does not come, to those who take that."""
         packed: dict[str, bytes] = {}
         for member in self.watchers:
+            if stands_in and not member.join.stand_ins:
+                continue
             frames = member.join.frames
             if frames not in packed:
                 packed[frames] = self._pack(frames, shown)

@@ -30,13 +30,17 @@ _MAX_AGE_MS = 3_600_000.0
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """The first frame. `resume` is the token of an earlier `joined`; `media` and `frames` are of video rooms."""
+    """The first frame. `resume` is the token of an earlier `joined`; the last three are of video rooms.
+
+    `stand_ins` false: for programs, which must not take what stands in for a lost picture for one of the camera.
+    """
 
     participant_id: str
     role: str
     media: str = WEBRTC
     resume: str = ""
     frames: str = "v1"
+    stand_ins: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ def read_join(text: str | bytes) -> Join:
             _choice(message, "media", MEDIA, WEBRTC),
             _text(message, "resume", 100),
             _choice(message, "frames", FRAMES, "v1"),
+            message.get("stand_ins") is not False,
         )
     except InvalidInput as error:
         raise bad("join_invalid", f"The first frame must join the room: {error}") from None

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session whose rooms are on another arena: two real bridges on real ports, each over a robot side in memory."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from lerobot_arena.client import Arena
+from lerobot_arena.core import topics
+from lerobot_arena.core.room import GUARD_SOURCE, RoomJoints
+from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
+
+WORKSPACE, SESSION, ARM = "w", "far", "virtual/far"
+INPUT, OUTPUT = topics.joint_input_room(SESSION), topics.joint_output_room(SESSION)
+CAMERA = topics.camera_room(SESSION, "front")
+
+
+def jpeg() -> bytes:
+    done, data = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))
+    assert done
+    return bytes(data)
+
+
+def until(look: Callable[[], Any], what: str, timeout_s: float = 15.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
+        time.sleep(0.01)
+    return found
+
+
+@dataclass
+class Pair:
+    """`home` has the rooms, `brain` has the session; `client` is a robot at home."""
+
+    home: LiveBridge
+    brain: LiveBridge
+    client: Arena
+
+    def create(self, **fields: Any) -> httpx.Response:
+        body = {
+            "session_id": SESSION, "policy_path": "demo", "camera_names": ["front"], "workspace_id": WORKSPACE,
+            "arena_server_url": self.home.url, **fields,
+        }  # fmt: skip
+        return httpx.post(f"{self.brain.url}/sessions", json=body)
+
+    def remote(self) -> dict[str, Any]:
+        status: dict[str, Any] = httpx.get(f"{self.brain.url}/sessions/{SESSION}").json()["rooms"]["remote"]
+        return status
+
+    def published(self, room: str = INPUT) -> list[RoomJoints]:
+        return list(self.brain.fake.rooms.joints[topics.room(WORKSPACE, room)])
+
+    def execute(self, value: float) -> None:
+        """The guard over there executed a command."""
+        said = RoomJoints(("shoulder_pan",), (value,), "normalized", source=GUARD_SOURCE)
+        self.brain.on_loop(lambda: self.brain.fake.rooms.say(topics.room(WORKSPACE, OUTPUT), said))
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    monkeypatch.setenv("ARENA_CONFIG_DIR", str(tmp_path / "config"))
+    with (
+        live_bridge(tmp_path / "home", beats=False) as home,
+        live_bridge(tmp_path / "brain", remote_arenas=(home.url,)) as brain,
+        Arena(home.url) as client,
+    ):
+        yield Pair(home, brain, client)
+
+
+@pytest.fixture
+def joined(pair: Pair) -> Pair:
+    answer = pair.create()
+    assert answer.status_code == 200, answer.text
+    until(lambda: pair.remote()["is_connected"], "the rooms to be joined")
+    return pair
+
+
+def test_joints_come_from_there_with_their_age_and_commands_go_there(joined: Pair) -> None:
+    with joined.client.join_robotics(WORKSPACE, INPUT, role="producer") as robot:
+        until(lambda: robot.send_joints({"shoulder_pan": 12.5}) and joined.published(), "joints to arrive")
+    first = joined.published()[0]
+    assert (first.names, first.values) == (("shoulder_pan",), (12.5,))
+    assert 0.0 <= first.age_s < 0.5 and first.source == "remote"
+    with joined.client.join_robotics(WORKSPACE, OUTPUT) as robot:
+
+        def heard() -> Any:
+            joined.execute(3.25)
+            return robot.next(timeout_s=0.2)
+
+        update = until(heard, "a command")
+    assert update.joints == {"shoulder_pan": 3.25} and update.age_s < 0.5
+
+
+def test_pictures_come_from_there(joined: Pair) -> None:
+    picture = jpeg()
+    topic = topics.room(WORKSPACE, CAMERA)
+    with joined.client.join_video(WORKSPACE, CAMERA, role="producer") as camera:
+        until(lambda: camera.send_frame(picture) and joined.brain.fake.rooms.pictures[topic], "a picture")
+    arrived = cv2.imdecode(np.frombuffer(joined.brain.fake.rooms.pictures[topic][0][0], np.uint8), 1)
+    assert arrived.shape == (48, 64, 3) and abs(float(arrived.mean()) - 90) < 3
+
+
+def test_what_stands_in_for_a_lost_picture_never_comes_here(joined: Pair) -> None:
+    """The room there shows its watchers an information picture by now; a policy must see that the camera is dead."""
+    watcher = joined.client.join_video(WORKSPACE, CAMERA)
+    with watcher:
+        assert watcher.next(timeout_s=10.0) is not None
+    assert not joined.brain.fake.rooms.pictures[topics.room(WORKSPACE, CAMERA)]
+
+
+def test_an_estop_there_stops_the_arm_here(joined: Pair) -> None:
+    with joined.client.join_robotics(WORKSPACE, OUTPUT) as robot:
+        robot.emergency_stop("hand in the way")
+        until(lambda: (ARM, "estop") in joined.brain.fake.calls, "the guard to be stopped")
+
+
+def test_an_estop_here_is_told_there(joined: Pair) -> None:
+    with joined.client.join_robotics(WORKSPACE, OUTPUT) as robot:
+        assert httpx.post(f"{joined.brain.url}/api/control/estop").status_code == 200
+        until(lambda: robot.estop_latched, "the room there to be latched")
+
+
+def test_a_break_is_mended_and_said_meanwhile(joined: Pair) -> None:
+    joined.home.stop()
+    until(lambda: not joined.remote()["is_connected"], "the break to show")
+    assert all(room["detail"] for room in joined.remote()["rooms"].values())
+    joined.home.start()
+    until(lambda: joined.remote()["is_connected"], "the rooms to be joined again", 30.0)
+    before = len(joined.published())
+    with joined.client.join_robotics(WORKSPACE, INPUT, role="producer") as robot:
+        until(
+            lambda: robot.send_joints({"shoulder_pan": 1.0}) and len(joined.published()) > before,
+            "joints again",
+        )
+
+
+def test_the_rooms_there_end_with_the_session(joined: Pair) -> None:
+    rooms = f"{joined.home.url}/robotics/workspaces/{WORKSPACE}/rooms"
+    assert httpx.get(rooms).json()["total"] == 2
+    assert httpx.delete(f"{joined.brain.url}/sessions/{SESSION}").status_code == 200
+    until(lambda: httpx.get(rooms).json()["total"] == 0, "the rooms there to end")
+
+
+def test_only_allowed_arenas_are_joined(pair: Pair) -> None:
+    refused = pair.create(arena_server_url="http://169.254.169.254")
+    assert refused.status_code == 403 and "ARENA_REMOTE_ARENAS" in refused.json()["detail"]
+    arm = pair.create(robot="arm")
+    assert arm.status_code == 400 and "arena_server_url" in arm.json()["detail"]
+    assert pair.create(arena_server_url="http://localhost:8000").status_code == 200
+    assert "remote" not in httpx.get(f"{pair.brain.url}/sessions/{SESSION}").json()["rooms"]
