@@ -2,6 +2,7 @@
 """Rooms as ROS topics, for the bridge: convert → call → convert. What rooms/ports.py calls RoomTopics."""
 
 import asyncio
+import contextlib
 from array import array
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -27,12 +28,17 @@ class RoomTopicsOverRos:
     def open_output(self, topic: str, *, is_video: bool) -> None:
         """Get ready to publish on a room's topic."""
         self._wanted[topic] = is_video
-        self._hands.submit(self._settle, topic)
+        self._later(lambda: self._settle(topic))
 
     def close_output(self, topic: str) -> None:
         """Publish there no more."""
         self._wanted.pop(topic, None)
-        self._hands.submit(self._settle, topic)
+        self._later(lambda: self._settle(topic))
+
+    def _later(self, work: Callable[[], None]) -> None:
+        # The node's end takes every endpoint along, so that nothing is left to do after it.
+        with contextlib.suppress(RuntimeError):
+            self._hands.submit(work)
 
     def _settle(self, topic: str) -> None:
         is_video = self._wanted.get(topic)
@@ -84,9 +90,9 @@ class RoomTopicsOverRos:
         def close() -> None:
             nonlocal is_open
             is_open = False
-            self._hands.submit(unsubscribe)
+            self._later(unsubscribe)
 
-        self._hands.submit(subscribe)
+        self._later(subscribe)
         return close
 
     async def foreign_publishers(self, topics: Iterable[str]) -> dict[str, int]:

@@ -65,10 +65,12 @@ class RoomMedia:
         room.ice_servers = self.ice_servers
         room.on_config = lambda: self._tell_open(room) if _topic(room) in self._open else None
 
-    def joined(self, room: Room, member: Member) -> None:
-        """Somebody came into a room."""
+    def joined(self, room: Room, member: Member, *, is_resumed: bool) -> None:
+        """Somebody came into a room, or back on another connection: then with new peers."""
         if not isinstance(room, VideoRoom):
             return
+        if is_resumed:
+            self._link.send(signal(_topic(room), DROP, member.participant_id))
         if _topic(room) not in self._open:
             self._open[_topic(room)] = room
             self._tell_open(room)

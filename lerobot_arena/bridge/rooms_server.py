@@ -56,6 +56,7 @@ class RoomServer:
         self._emergency = emergency
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping: set[str] = set()
         self._waiting = 0
 
     @property
@@ -222,10 +223,11 @@ class RoomServer:
         if join.role == "producer" and not room.is_ros_only:
             await self.traffic.look([room])
             room = self.seen(place, caller)
+        is_resumed = join.participant_id in room.members
         member = room.join(join, caller.name, mailbox)
         room.greet(member)
         self._on_members(room)
-        self.media.joined(room, member)
+        self.media.joined(room, member, is_resumed=is_resumed)
         return room, member
 
     def leave(self, room: Room, member: Member) -> None:
@@ -253,15 +255,18 @@ class RoomServer:
         """Latch at once and tell everybody; in a session's room the arm's guard is stopped as well."""
         room.emergency_stop(member.participant_id, reason)
         _log.warning("E-stop by %s in room %s: %s", member.participant_id, room.place.room_id, reason)
-        if room.tie is not None:
+        if room.tie is not None and room.tie.arm not in self._stopping:
             self._start(self._stop_arm(room, member, room.tie.arm))
 
     async def _stop_arm(self, room: Room, member: Member, arm: str) -> None:
+        self._stopping.add(arm)
         try:
             await self._emergency.stop(arm)
         except ArenaError as error:
             member.refuse("estop_not_acknowledged", f"The room is latched, but not the arm: {error}")
             return
+        finally:
+            self._stopping.discard(arm)
         # From now on the guard's own latch says when it ends.
         if room.guard_is_latched():
             room.latched_by = None

@@ -92,6 +92,20 @@ class RoboticsRoom(Room):
             )
         super().greet(member)
 
+    def on_joined(self, member: Member, *, is_resumed: bool) -> None:
+        """Consumers learn that there is somebody to hear, or nobody: silence alone does not tell them why."""
+        if member.is_producer:
+            self._tell_of_producer("producer_joined", member)
+
+    def on_left(self, member: Member) -> None:
+        """See on_joined."""
+        if member.is_producer:
+            self._tell_of_producer("producer_left", member)
+
+    def _tell_of_producer(self, status: str, producer: Member) -> None:
+        data = {"participant_id": producer.participant_id}
+        self.tell(messages.say("status_update", status=status, data=data), but=producer)
+
     @property
     def shown_unit(self) -> str:
         """Of the values that go out; empty when nobody said."""

@@ -20,6 +20,7 @@ from lerobot_arena.rooms.wire import Join
 DEFAULT_CONSUMERS, MOST_CONSUMERS = 10, 100
 _REMEMBERED_S = 120.0
 _MOST_REMEMBERED = 64
+_ONCE_MORE_NS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Room:
         self.guard_is_latched: Callable[[], bool] = lambda: False
         self.is_closed = False
         self._departed: dict[str, Departed] = {}
+        self._shouted_ns = 0
 
     # Who is here
 
@@ -210,16 +212,26 @@ class Room:
 
     def emergency_stop(self, source: str, reason: str) -> None:
         """Latch, and tell everybody before anything else; what waits to be executed is forgotten."""
+        was_latched, now_ns = self.estop_latched, self.clock.steady_ns()
         self.latched_by = self.latched_by or source
+        if was_latched and now_ns - self._shouted_ns < _ONCE_MORE_NS:
+            # Everybody has just been told; a client that repeats itself must not push others out.
+            self._tell_sender(source, reason)
+            return
+        self._shouted_ns = now_ns
         self._shout(source, reason)
 
     def guard_latched(self, reason: str) -> None:
         """The session's arm was stopped by somebody else."""
         self._shout("guard", reason)
 
+    def _tell_sender(self, source: str, reason: str) -> None:
+        if source in self.members:
+            self.members[source].mailbox.put_urgent(_stop_text(source, reason))
+
     def _shout(self, source: str, reason: str) -> None:
         self.touch()
-        text = messages.say("emergency_stop", reason=reason, source=source, estop_latched=True)
+        text = _stop_text(source, reason)
         for member in list(self.members.values()):
             member.mailbox.drop_joints()
             member.mailbox.put_urgent(text)
@@ -257,6 +269,10 @@ class Room:
         return messages.say(
             "joined", room_id=self.place.room_id, role=member.role, **self.joined_fields(member)
         )
+
+
+def _stop_text(source: str, reason: str) -> str:
+    return messages.say("emergency_stop", reason=reason, source=source, estop_latched=True)
 
 
 def identities(rooms: Iterable[Room]) -> list[str]:

@@ -98,7 +98,9 @@ async def room_info(
     workspace_id: RoomName, room_id: RoomName, services: ServicesDep, caller: PrincipalDep
 ) -> dict[str, Any]:
     """Who is in a room, and how it was made."""
-    return {"success": True, "room": answers.info(_room(services.rooms, workspace_id, room_id, caller))}
+    room = _room(services.rooms, workspace_id, room_id, caller)
+    await services.rooms.traffic.look([room])
+    return {"success": True, "room": answers.info(room)}
 
 
 @router.delete(_ROOM)
