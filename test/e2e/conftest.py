@@ -92,7 +92,9 @@ class Stack:
                 own = any(part == module for part in child.cmdline())
                 if own and (
                     namespace in line
-                    or module.startswith(("lerobot_arena.bridge", "lerobot_arena.inference"))
+                    or module.startswith(
+                        ("lerobot_arena.bridge", "lerobot_arena.inference", "lerobot_arena.rooms")
+                    )
                 ):
                     return child
         return None
