@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lerobot_arena.platform.accounts import api_tokens
 from lerobot_arena.platform.accounts.accounts import Login
-from lerobot_arena.platform.accounts.api_tokens import ApiToken
 from lerobot_arena.platform.accounts.passwords import MOST_CHARS
 from lerobot_arena.platform.accounts.users import User
 
@@ -88,7 +88,7 @@ class CreateApiTokenRequest(BaseModel):
     )
 
 
-class ApiTokenAnswer(BaseModel):
+class ApiToken(BaseModel):
     id: str
     owner: str
     name: str
@@ -99,15 +99,15 @@ class ApiTokenAnswer(BaseModel):
     revokedAt: datetime | None
 
 
-class CreatedApiTokenAnswer(ApiTokenAnswer):
+class CreatedApiToken(ApiToken):
     token: str = Field(description="The secret, shown this once.")
 
 
-class RevokedAnswer(BaseModel):
+class RevokeApiTokenResponse(BaseModel):
     ok: Literal[True] = True
 
 
-class AllRevokedAnswer(RevokedAnswer):
+class RevokeAllApiTokensResponse(RevokeApiTokenResponse):
     revokedCount: int = Field(ge=0)
 
 
@@ -152,7 +152,7 @@ def login_answer(login: Login) -> LoginAnswer:
     )
 
 
-def token_fields(token: ApiToken) -> dict[str, Any]:
+def token_fields(token: api_tokens.ApiToken) -> dict[str, Any]:
     """Seed 2's ApiToken."""
     used, revoked = token.last_used_at, token.revoked_at
     return {
