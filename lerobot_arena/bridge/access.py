@@ -37,6 +37,7 @@ class Owned(StrEnum):
 
     NOT = ""
     ONE = "404 for somebody else's"
+    ARM = "403 while what would move is somebody else's"
     LIST = "one's own only"
 
 
@@ -123,7 +124,7 @@ _SESSIONS = both(
     public("GET", "/"),
     public("GET", "/health"),
     local("GET", "/sessions", SESSIONS_READ, _LIST),
-    local("POST", "/sessions", SESSIONS_OPERATE, _ONE),
+    local("POST", "/sessions", SESSIONS_OPERATE),
     local("GET", "/sessions/{session_id}", SESSIONS_READ, _ONE),
     local("DELETE", "/sessions/{session_id}", SESSIONS_OPERATE, _ONE),
     local("POST", "/sessions/{session_id}/start", SESSIONS_OPERATE, _ONE),
@@ -139,8 +140,8 @@ _CONTROL = [
     *local("GET", "/api/arms", SESSIONS_READ, _LIST),
     *local("POST", "/api/arms/{arm:path}/scene/reset", SESSIONS_OPERATE),
     *local("GET", "/api/control/status", SESSIONS_READ),
-    *local("POST", "/api/control/start", SESSIONS_OPERATE, _ONE),
-    *local("POST", "/api/control/resume", SESSIONS_OPERATE, _ONE),
+    *local("POST", "/api/control/start", SESSIONS_OPERATE, Owned.ARM),
+    *local("POST", "/api/control/resume", SESSIONS_OPERATE, Owned.ARM),
     *local("POST", "/api/control/pause", SESSIONS_OPERATE),
     *local("POST", "/api/control/stop", SESSIONS_OPERATE),
     *local("POST", "/api/control/reset", SESSIONS_OPERATE),
@@ -192,13 +193,14 @@ _ROOMS_ROWS = [
         local("GET", f"{kind}/cleanup/status", ROOMS_JOIN, _LIST),
         local("POST", f"{kind}/cleanup/manual", ROOMS_JOIN, _LIST),
         local("GET", f"{kind}{_ROOMS}", ROOMS_JOIN, _LIST),
-        local("POST", f"{kind}{_ROOMS}", ROOMS_JOIN, _ONE),
+        local("POST", f"{kind}{_ROOMS}", ROOMS_JOIN),
         # Who knows workspace and room may join; the rooms of a session, only who sees the session.
         local("GET", f"{kind}{_ROOMS}/{{room_id}}", ROOMS_JOIN, _ONE),
         local("DELETE", f"{kind}{_ROOMS}/{{room_id}}", ROOMS_JOIN, _ONE),
         local("GET", f"{kind}{_ROOMS}/{{room_id}}/state", ROOMS_JOIN, _ONE),
         local("POST", f"{kind}{_ROOMS}/{{room_id}}/emergency_stop/reset", ROOMS_JOIN, _ONE),
-        local(WS, f"{kind}{_ROOMS}/{{room_id}}/ws", ROOMS_JOIN, _ONE),
+        # Its first message says who wants to join as what; somebody else's room is refused then.
+        local(WS, f"{kind}{_ROOMS}/{{room_id}}/ws", ROOMS_JOIN),
     )
 ] + both(
     local("GET", "/video/", ROOMS_JOIN),

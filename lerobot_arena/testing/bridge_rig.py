@@ -3,7 +3,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from lerobot_arena.testing.bridge_fake_link import FakeArms
 from lerobot_arena.testing.bridge_fake_server import fake_services
 
 BASE = "http://127.0.0.1:8001"
+FAR = "10.0.0.9"
+"""Another machine."""
+PASSWORD = "correct horse battery"
 
 
 @dataclass
@@ -30,6 +33,31 @@ class Rig:
     app: FastAPI
     http: httpx.AsyncClient
     clock: ManualClock
+
+    @contextlib.asynccontextmanager
+    async def caller(
+        self, token: str = "", *, address: str = FAR, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[httpx.AsyncClient]:
+        """Somebody at `address`, with an API token or a login when one is given."""
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(address, 1234))
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        async with httpx.AsyncClient(
+            transport=transport, base_url=BASE, headers={**shown, **(headers or {})}
+        ) as http:
+            yield http
+
+    async def user(self, name: str, *, scopes: Collection[str] | None = None, role: str = "user") -> str:
+        """An API token of an account, which is made when there is none of that name."""
+        return await asyncio.to_thread(self._token, name, scopes, role)
+
+    def _token(self, name: str, scopes: Collection[str] | None, role: str) -> str:
+        accounts = self.services.accounts
+        if accounts.users.find(name) is None:
+            asked = set(scopes) if scopes is not None else None
+            accounts.users.create(name, PASSWORD, role=role, scopes=asked)
+        user = accounts.users.get(name)
+        _, secret = accounts.tokens.create(name, "test", user.scopes)
+        return secret
 
     async def create(self, session_id: str = "s", **fields: Any) -> dict[str, Any]:
         body = {"session_id": session_id, "policy_path": "demo", "robot": "arm", **fields}
