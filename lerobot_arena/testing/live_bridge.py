@@ -86,6 +86,8 @@ class LiveBridge:
             self.app = create_app(self.services)
             listener: socket.socket = open_socket(settings)
             self._port = listener.getsockname()[1]
+            # Whoever comes before uvicorn does waits in the queue.
+            listener.listen(128)
             living = asyncio.create_task(self.fake.live(frames_hz=10.0)) if self._beats else None
             asyncio.get_running_loop().call_soon(self._ready.set)
             try:
