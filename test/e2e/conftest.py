@@ -38,7 +38,8 @@ class Stack:
         self.policies = data_dir / "policies"
         self.policies.mkdir(exist_ok=True)
 
-    def up(self) -> None:
+    def up(self, *more: str) -> None:
+        """Start everything; `more` are arguments of `arena up`."""
         environment = {
             **os.environ,
             "ROS_DOMAIN_ID": str(self.domain),
@@ -54,6 +55,7 @@ class Stack:
             "mujoco",
             "--port",
             str(self.port),
+            *more,
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -183,11 +185,25 @@ class ArmProbe(Probe):
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, module_ros_domain: int) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("arena"), module_ros_domain, free_port())
-    made.up()
-    yield made
-    made.down()
+def stack_on(
+    tmp_path_factory: pytest.TempPathFactory, module_ros_domain: int
+) -> Iterator[Callable[..., Stack]]:
+    """Starts one stack with arguments of the test's choice."""
+    made: list[Stack] = []
+
+    def start(*more: str) -> Stack:
+        made.append(Stack(tmp_path_factory.mktemp("arena"), module_ros_domain, free_port()))
+        made[-1].up(*more)
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.down()
+
+
+@pytest.fixture(scope="module")
+def stack(stack_on: Callable[..., Stack]) -> Stack:
+    return stack_on()
 
 
 @pytest.fixture(scope="module")
