@@ -46,7 +46,7 @@ def unpack(archive: Path, folder: Path, limits: ZipLimits) -> list[str]:
                 _write(opened, info, folder / info.filename)
     except _UNREADABLE as error:
         said = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise InvalidInput(f"The robot's zip cannot be read: {said}.") from error
+        raise InvalidInput(f"The robot's zip cannot be read: {said.rstrip(' .')}.") from error
     return [info.filename for info in files]
 
 

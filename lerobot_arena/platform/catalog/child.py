@@ -17,6 +17,8 @@ from lerobot_arena.platform.catalog.confine import give_up
 from lerobot_arena.platform.catalog.limits import ChildLimits
 
 LONGEST_ERROR = 600
+UNPACKED = "bundle"
+"""Where a bundle's files go, below the folder of one check."""
 
 
 def main(answer_fd: int, parent: int) -> None:
@@ -37,20 +39,29 @@ def main(answer_fd: int, parent: int) -> None:
 
 
 def _answer(job: str, question: dict[str, Any], files: dict[str, Path], folder: Path) -> dict[str, Any]:
+    hidden = {
+        f"{folder}/{UNPACKED}/": "",
+        f"{folder}/": "",
+        **{str(path): name for name, path in files.items()},
+    }
     try:
         from lerobot_arena.platform.catalog.jobs import JOBS
 
         return {"ok": True, "result": JOBS[job](question, files, folder)}
     except MemoryError:
-        return _refusal(InvalidInput("It takes more memory to open than is allowed here."), folder)
+        return _refusal(InvalidInput("It takes more memory to open than is allowed here."), hidden)
     except RecursionError:
-        return _refusal(InvalidInput("It is nested too deeply."), folder)
+        return _refusal(InvalidInput("It is nested too deeply."), hidden)
     except ArenaError as error:
-        return _refusal(error, folder)
+        return _refusal(error, hidden)
     except Exception as error:  # whatever a library raises on foreign bytes is about those bytes
-        return _refusal(InvalidInput(f"It cannot be read: {type(error).__name__}: {error}"), folder)
+        return _refusal(InvalidInput(f"It cannot be read: {type(error).__name__}: {error}"), hidden)
 
 
-def _refusal(error: ArenaError, folder: Path) -> dict[str, Any]:
-    text = " ".join(str(error).replace(f"{folder}/", "").split())
-    return {"ok": False, "code": error.code, "error": text[:LONGEST_ERROR]}
+def _refusal(error: ArenaError, hidden: dict[str, str]) -> dict[str, Any]:
+    """One sentence, without paths of this machine."""
+    text = " ".join(str(error).split())
+    for path, name in hidden.items():
+        text = text.replace(path, name)
+    text = text[: LONGEST_ERROR - 1]
+    return {"ok": False, "code": error.code, "error": text if text.endswith((".", ")")) else f"{text}."}

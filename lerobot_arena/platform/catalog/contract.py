@@ -94,7 +94,7 @@ KINDS: dict[str, type[PolicyFile] | type[RobotFile] | type[SceneFile]] = {
 FILE_NAMES = {f"{kind}.yaml": kind for kind in KINDS}
 
 
-def read(text: str, name: str, *, most_bytes: int) -> ContractFile:
+def read(text: str | bytes, name: str, *, most_bytes: int) -> ContractFile:
     """One contract file. Raises InvalidInput naming every missing key, or the first that is wrong."""
     return of(safe_yaml.load(text, name, most_bytes=most_bytes), name)
 

@@ -3,17 +3,18 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lerobot_arena.core.errors import ArenaError, InvalidInput
 from lerobot_arena.platform.catalog.adapters import UNITREE_VELOCITY
+from lerobot_arena.platform.catalog.child import UNPACKED
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
 from lerobot_arena.platform.catalog.limits import Limits
 
 # Libraries, and modules that need them, are imported by the job that uses them: a child lives for one.
 Files = Mapping[str, Path]
-UNPACKED = "bundle"
 
 
 def policy(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str, Any]:
@@ -24,17 +25,11 @@ def policy(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str,
     facts = onnx_file.look(files["model"], limits.onnx)
     text = question.get("config") or ""
     config = safe_yaml.load(text, "config", most_bytes=limits.config_bytes) if text.strip() else None
-    if question["adapter"] == UNITREE_VELOCITY and config is None:
+    is_unitree = question["adapter"] == UNITREE_VELOCITY
+    if is_unitree and config is None:
         raise InvalidInput(f"{UNITREE_VELOCITY}: missing config, the text of the deploy YAML.")
-    from lerobot_arena.platform.catalog import network
-
-    session = network.open_session(files["model"])
-    described = network.describe(session)
-    if question["adapter"] == UNITREE_VELOCITY:
-        spec = unitree_yaml.read(config, described)
-    else:
-        spec = onnx_metadata.read(facts.metadata, config, described)
-    network.probe(session, described)
+    spec = unitree_yaml.read(config) if is_unitree else onnx_metadata.read(facts.metadata, config)
+    spec = _fitted(files["model"], spec)
     answer: dict[str, Any] = {
         "control_spec": spec.to_json(),
         "config": config,
@@ -48,6 +43,17 @@ def policy(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str,
             "run": _run(folder / UNPACKED / told["robot"]["entry"], files["model"], spec, limits),
         }
     return answer
+
+
+def _fitted(model: Path, spec: ControlSpec) -> ControlSpec:
+    """The spec with the names of the network's ports, after an answer from it."""
+    from lerobot_arena.platform.catalog import network
+
+    session = network.open_session(model)
+    described = network.describe(session)
+    spec.check_network(described.input_width, described.output_width)
+    network.probe(session, described)
+    return replace(spec, input_name=described.input_name, output_name=described.output_name)
 
 
 def robot(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str, Any]:
@@ -84,7 +90,7 @@ def contract_file(question: Mapping[str, Any], files: Files, _: Path) -> dict[st
     """A policy.yaml, robot.yaml or scene.yaml."""
     from lerobot_arena.platform.catalog import contract
 
-    text = files["contract"].read_text(encoding="utf-8", errors="replace")
+    text = files["contract"].read_bytes()
     return contract.read(text, question["name"], most_bytes=_limits(question).config_bytes).to_json()
 
 

@@ -8,6 +8,7 @@ might count from, because MuJoCo itself opens whatever it is told.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path, PurePosixPath
 from xml.parsers import expat
 
@@ -24,10 +25,10 @@ _FAVOURITES = ("scene.xml", "robot.xml", "main.xml")
 
 @dataclass(slots=True)
 class XmlFacts:
-    """What one file says: its root element, and every path in it; `models` are other XML that it takes in."""
+    """What one file says: its root, its elements with all copies, and every path; `models` are XML that it takes in."""
 
     root: str = ""
-    elements: int = 0
+    elements: float = 0.0
     models: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     directories: list[str] = field(default_factory=list)
@@ -80,14 +81,13 @@ def look(path: Path, name: str, limits: ModelLimits) -> XmlFacts:
     size = path.stat().st_size
     if size > limits.xml_bytes:
         raise InvalidInput(f"{name} has {size} bytes; {limits.xml_bytes} is the limit for XML.")
-    facts, depth = XmlFacts(), 0
+    facts, copies = XmlFacts(), [1.0]
 
     def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
         facts.root = facts.root or tag
-        facts.elements += 1
-        if facts.elements > limits.xml_elements or depth > _DEEPEST:
+        copies.append(copies[-1] * _copies(attributes))
+        facts.elements += copies[-1]
+        if facts.elements > limits.xml_elements or len(copies) > _DEEPEST:
             raise InvalidInput(
                 f"{name} has more than {limits.xml_elements} elements, or nests them deeper than {_DEEPEST}."
             )
@@ -95,8 +95,7 @@ def look(path: Path, name: str, limits: ModelLimits) -> XmlFacts:
             _note(facts, tag, key, value)
 
     def end(_: str) -> None:
-        nonlocal depth
-        depth -= 1
+        copies.pop()
 
     def doctype(*_: object) -> None:
         raise InvalidInput(f"{name} declares a document type (DOCTYPE), which robots do not need.")
@@ -110,6 +109,12 @@ def look(path: Path, name: str, limits: ModelLimits) -> XmlFacts:
     except expat.ExpatError as error:
         raise InvalidInput(f"{name} is no XML: {error}.") from error
     return facts
+
+
+def _copies(attributes: dict[str, str]) -> float:
+    """How often `replicate`, `composite` or `flexcomp` will build what they hold: the product of their `count`."""
+    counts = [float(part) for part in attributes.get("count", "").split() if part.isdecimal()]
+    return max(1.0, prod(counts))
 
 
 def _note(facts: XmlFacts, tag: str, key: str, value: str) -> None:
@@ -168,6 +173,9 @@ def _named(wanted: str, read: dict[str, XmlFacts]) -> str:
 
 def _guessed(models: list[str], read: dict[str, XmlFacts]) -> str:
     """The one model nobody includes, the shallowest of those, or one with a usual name."""
+    urdf = next((name for name, facts in read.items() if facts.root == "robot"), None)
+    if not models and urdf:
+        raise InvalidInput(f"{urdf} is a URDF; save it as MJCF with MuJoCo first.")
     if not models:
         raise InvalidInput("The bundle has no MJCF file: put an XML with the root element <mujoco> into it.")
     included = {PurePosixPath(item).name for facts in read.values() for item in facts.models}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A policy's network as onnxruntime sees it: one observation in, one action out."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ import numpy as np
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.platform.catalog.adapters import Network
 from lerobot_arena.platform.catalog.reading import plain_name
+
+_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : (Load model from \S+ failed: ?)?")
+
+_SOURCE = re.compile(r"^/onnxruntime_src/.*?\.(h|cc):\d+ .*\) (?=\S)")
 
 
 def open_session(path: Path, *, threads: int = 1) -> Any:
@@ -24,7 +29,7 @@ def open_session(path: Path, *, threads: int = 1) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise InvalidInput(f"The network cannot be loaded: {_first_line(error)}") from error
+        raise InvalidInput(f"The network cannot be loaded: {_said(error)}") from error
 
 
 def describe(session: Any) -> Network:
@@ -54,7 +59,7 @@ def ask(session: Any, network: Network, observation: np.ndarray) -> np.ndarray:
     try:
         (answer,) = session.run([network.output_name], {network.input_name: observation[None, :]})
     except Exception as error:
-        raise InvalidInput(f"The network fails when it is run: {_first_line(error)}") from error
+        raise InvalidInput(f"The network fails when it is run: {_said(error)}") from error
     if not isinstance(answer, np.ndarray) or answer.size != network.output_width:
         size = getattr(answer, "size", "no")
         raise InvalidInput(
@@ -82,6 +87,10 @@ def _width(port: Any, what: str) -> int:
     return shape[1]
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
+def _said(error: Exception) -> str:
+    """onnxruntime's own words without its prefixes; about memory ours."""
+    text = str(error)
+    if "bad_alloc" in text or "Failed to allocate" in text:
+        return "it needs more memory than is allowed here."
+    line = (text.strip().splitlines() or [type(error).__name__])[0]
+    return f"{_SOURCE.sub('', _PREFIX.sub('', line))[:300].rstrip(' .')}."

@@ -15,7 +15,6 @@ from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.platform.catalog import control_spec, reading
 from lerobot_arena.platform.catalog.adapters import ONNX_METADATA as NAME
-from lerobot_arena.platform.catalog.adapters import Network
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
 
 REQUIRED = (
@@ -79,10 +78,10 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 CONFIG_KEYS = frozenset(_PARSERS) | {"controlDt"}
 
 
-def read(props: Mapping[str, str], config: Mapping[str, Any] | None, network: Network) -> ControlSpec:
+def read(props: Mapping[str, str], config: Mapping[str, Any] | None = None) -> ControlSpec:
     """The spec that metadata and config give together; config wins.
 
-    Raises InvalidInput naming every key that neither has, or the first that is wrong or does not fit the network.
+    Raises InvalidInput naming every key that neither has, or the first that is wrong.
     """
     given, written = _config(config), _decoded(props)
     found = {**written, **given}
@@ -95,9 +94,7 @@ def read(props: Mapping[str, str], config: Mapping[str, Any] | None, network: Ne
     pose = _default_pose(written, given)
     if pose is not None:
         found["default_joint_pos"] = pose
-    spec = control_spec.from_json(_spec(found, network), NAME)
-    spec.check_network(network.input_width, network.output_width)
-    return spec
+    return control_spec.from_json(_spec(found), NAME)
 
 
 def _config(config: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -122,7 +119,7 @@ def _decoded(props: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _spec(found: Mapping[str, Any], network: Network) -> dict[str, Any]:
+def _spec(found: Mapping[str, Any]) -> dict[str, Any]:
     names = reading.plain_names(found["joint_names"], f"{NAME}: joint_names", control_spec.MOST_JOINTS)
     default, count = found["default_joint_pos"], len(names)
     return {
@@ -137,8 +134,6 @@ def _spec(found: Mapping[str, Any], network: Network) -> dict[str, Any]:
         "action_clip": found.get("action_clip"),
         "observations": _observations(found),
         "commands": found.get("commands", DEFAULT_COMMANDS),
-        "input_name": network.input_name,
-        "output_name": network.output_name,
         "initial": found.get("initial"),
         "fell": found.get("fell", DEFAULT_FELL),
     }

@@ -15,7 +15,7 @@ LARGEST_WHOLE = 1 << 53
 _SLICE = "tag:yaml.org,2002:python/object/apply:builtins.slice"
 
 
-def load(text: str, what: str, *, most_bytes: int) -> Any:
+def load(text: str | bytes, what: str, *, most_bytes: int) -> Any:
     """Mappings, lists, texts, numbers, booleans and None.
 
     The one tag it knows beside YAML's own is Isaac Lab's slice of everything, which becomes None. Raises InvalidInput
@@ -23,6 +23,7 @@ def load(text: str, what: str, *, most_bytes: int) -> Any:
     """
     import yaml
 
+    text = _utf8(text, what)
     if len(text.encode()) > most_bytes:
         raise InvalidInput(f"{what} is longer than {most_bytes} bytes.")
     try:
@@ -36,6 +37,13 @@ def load(text: str, what: str, *, most_bytes: int) -> Any:
     except (RecursionError, ValueError, OverflowError) as error:
         raise InvalidInput(f"{what} is no YAML that is read here: {_said(error)}.") from error
     return _Plain(what).value(data, 0)
+
+
+def _utf8(text: str | bytes, what: str) -> str:
+    try:
+        return text.decode() if isinstance(text, bytes) else text.encode().decode()
+    except UnicodeError as error:
+        raise InvalidInput(f"{what} is no UTF-8 text.") from error
 
 
 @cache

@@ -13,7 +13,6 @@ from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.platform.catalog import control_spec, reading
 from lerobot_arena.platform.catalog.adapters import UNITREE_VELOCITY as NAME
-from lerobot_arena.platform.catalog.adapters import Network
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
 
 REQUIRED = (
@@ -57,8 +56,8 @@ G1_ARMATURE = 0.01
 DEFAULT_FELL = {"min_height": None, "max_tilt_deg": 70.0}
 
 
-def read(config: Any, network: Network) -> ControlSpec:
-    """The spec of one deploy YAML. Raises InvalidInput naming every missing key, or the first that does not fit."""
+def read(config: Any) -> ControlSpec:
+    """The spec of one deploy YAML. Raises InvalidInput naming every missing key, or the first that is wrong."""
     entry = strict.mapping(config, f"{NAME}: config")
     reading.required(entry, REQUIRED, f"{NAME}: config")
     strict.only(entry, (*REQUIRED, *OURS), f"{NAME}: config")
@@ -67,7 +66,7 @@ def read(config: Any, network: Network) -> ControlSpec:
     )
     order = _order(entry["joint_ids_map"], motors)
     action = _action(entry["actions"], len(order))
-    spec = control_spec.from_json(
+    return control_spec.from_json(
         {
             "control_dt": entry["step_dt"],
             "joint_names": [motors[motor] for motor in order],
@@ -80,15 +79,11 @@ def read(config: Any, network: Network) -> ControlSpec:
             "action_clip": action.get("clip"),
             "observations": _observations(entry["observations"]),
             "commands": _commands(entry["commands"]),
-            "input_name": network.input_name,
-            "output_name": network.output_name,
             "initial": entry.get("initial", None if entry.get("joint_names") else G1_INITIAL),
             "fell": entry.get("fell", DEFAULT_FELL),
         },
         NAME,
     )
-    spec.check_network(network.input_width, network.output_width)
-    return spec
 
 
 def _order(value: Any, motors: Sequence[str]) -> list[int]:
