@@ -37,6 +37,7 @@ class MediaHub:
         self._rooms: dict[str, MediaRoom] = {}
         self._waiting: dict[str, asyncio.Queue[MediaSignal]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
+        self._closing: set[str] = set()
         self._boot_id = ""
 
     @property
@@ -64,11 +65,12 @@ class MediaHub:
         if queue is None:
             if received.kind != OPEN:
                 return
-            if len(self._waiting) >= self._max_rooms:
+            if len(self._waiting) - len(self._closing) >= self._max_rooms:
                 self._refuse(received, TooMany(f"There are {self._max_rooms} rooms with WebRTC already."))
                 return
             queue = self._waiting[topic] = asyncio.Queue(_MOST_WAITING)
             self._workers[topic] = asyncio.ensure_future(self._work(topic, queue))
+        (self._closing.add if received.kind == CLOSE else self._closing.discard)(topic)
         try:
             queue.put_nowait(received)
         except asyncio.QueueFull:
@@ -83,6 +85,7 @@ class MediaHub:
                 continue
             await self._guarded(topic, received)
             if received.kind == CLOSE and queue.empty():
+                self._closing.discard(topic)
                 self._waiting.pop(topic, None)
                 self._workers.pop(topic, None)
                 return

@@ -28,6 +28,7 @@ Say = Callable[[str, str, dict[str, Any]], None]
 _ASK_AGAIN_S = (2.0, 4.0, 8.0, 15.0)
 _SHOW_AGAIN_S = (0.0, 2.0, 4.0, 8.0, 15.0)
 _STATS_S = 5.0
+_UNWANTED_S = 10.0
 
 
 class RoomTopics(Protocol):
@@ -112,7 +113,7 @@ class MediaRoom:
             show=self._stage.put,
         )
         self._unfollow: Callable[[], None] | None = None
-        self._asked, self._ask_due_s = 0, 0.0
+        self._asked, self._ask_due_s, self._wanted_s = 0, 0.0, 0.0
         self._stats_due_s, self._stats_began_s = 0.0, 0.0
         self._ending: set[asyncio.Task[None]] = set()
         self.lock = asyncio.Lock()
@@ -187,7 +188,8 @@ class MediaRoom:
         else:
             leg = self._legs[sender, target] = _Leg(peer, sender, target)
             if peer.is_taking:
-                self._carrier, self._stats_began_s = leg, time.monotonic()
+                self._carrier = leg
+                self._stats_began_s = self._wanted_s = time.monotonic()
         self._say(ANSWER, sender, {"answer": {"type": "answer", "sdp": answer}, "from_consumer": target})
         await self.look()
 
@@ -259,7 +261,7 @@ class MediaRoom:
                     await self._show_to(consumer, member)
         self._stage.run(bool(self._watchers))
         self._follow(bool(self._watchers) and has_ros_source)
-        self._ask_producer(now)
+        await self._see_demand(now)
         self._tell_stats(now)
 
     def _follow(self, is_wanted: bool) -> None:
@@ -273,13 +275,23 @@ class MediaRoom:
             self._unfollow()
             self._unfollow = None
 
+    async def _see_demand(self, now: float) -> None:
+        """Ask the producer for pictures while somebody wants them, and let it rest when long nobody does."""
+        subscribers = self._topics.subscribers(self.topic)
+        if is_arena_wanted(self.config, subscribers=subscribers, watchers=len(self._watchers)):
+            self._wanted_s = now
+            self._ask_producer(now)
+        elif (
+            self._carrier is not None and self._carrier.target == ARENA and now - self._wanted_s > _UNWANTED_S
+        ):
+            producer = self._carrier.producer
+            await self._close_leg((producer, ARENA))
+            left = {"type": "participant_left", "participant_id": ARENA, "role": CONSUMER}
+            self._say(STATE, producer, left)
+
     def _ask_producer(self, now: float) -> None:
         producer = next((n for n, m in self._members.items() if m.role == PRODUCER and m.is_webrtc), None)
-        if producer is None or self._carrier is not None or now < self._ask_due_s:
-            return
-        if is_arena_wanted(
-            self.config, subscribers=self._topics.subscribers(self.topic), watchers=len(self._watchers)
-        ):
+        if producer is not None and self._carrier is None and now >= self._ask_due_s:
             self._ask_due_s = now + _ASK_AGAIN_S[min(self._asked, len(_ASK_AGAIN_S) - 1)]
             self._asked += 1
             joined = {"type": "participant_joined", "participant_id": ARENA, "role": CONSUMER}
@@ -321,35 +333,35 @@ class MediaRoom:
 
     # Ends
 
-    def _on_leg_end(self, peer: Peer, reason: str) -> None:
-        self._soon(self._end_leg(peer, reason))
+    def _on_leg_end(self, peer: Peer) -> None:
+        self._soon(self._end_leg(peer))
 
     def _soon(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _end_leg(self, peer: Peer, reason: str) -> None:
+    async def _end_leg(self, peer: Peer) -> None:
         async with self.lock:
             for key, leg in list(self._legs.items()):
                 if leg.peer is peer:
                     await self._close_leg(key)
-                    self._tell_end(leg.producer, peer, reason)
+                    self._tell_end(leg.producer, peer)
             await self.look()
 
-    def _on_watcher_end(self, peer: Peer, reason: str) -> None:
-        self._soon(self._end_watcher(peer, reason))
+    def _on_watcher_end(self, peer: Peer) -> None:
+        self._soon(self._end_watcher(peer))
 
-    async def _end_watcher(self, peer: Peer, reason: str) -> None:
+    async def _end_watcher(self, peer: Peer) -> None:
         async with self.lock:
             for consumer, watcher in list(self._watchers.items()):
                 if watcher is peer:
                     await self._close_watcher(consumer)
-                    self._tell_end(consumer, peer, reason)
+                    self._tell_end(consumer, peer)
 
-    def _tell_end(self, participant: str, peer: Peer, reason: str) -> None:
-        if participant in self._members and not peer.was_connected:
-            self._say(ERROR, participant, {"code": "media_failed", "message": f"{reason}."})
+    def _tell_end(self, participant: str, peer: Peer) -> None:
+        if participant in self._members and peer.fault:
+            self._say(ERROR, participant, {"code": "media_failed", "message": peer.fault})
 
     async def _close_leg(self, key: tuple[str, str]) -> None:
         leg = self._legs.pop(key, None)

@@ -5,6 +5,8 @@ Decoders that refuse pictures beyond a size before memory is taken for them, enc
 our own putting together of frames, sender reports, and which addresses and ports are used.
 """
 
+import contextlib
+import queue
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -114,6 +116,14 @@ def rtp_timestamp_of(receiver: Any, pts: int) -> int:
 def waiting_frames(receiver: Any) -> int:
     """Encoded frames that the decoder has not come to yet; aiortc does not bound them."""
     return int(getattr(receiver, f"{_RECEIVER}decoder_queue").qsize())
+
+
+def drop_waiting(receiver: Any) -> None:
+    """Forget the encoded frames that wait: closing joins the decoder's thread, which would work through them first."""
+    waiting = getattr(receiver, f"{_RECEIVER}decoder_queue")
+    with contextlib.suppress(queue.Empty):
+        while True:
+            waiting.get_nowait()
 
 
 def has_newer(track: Any) -> bool:

@@ -19,6 +19,7 @@ from lerobot_arena.rooms.media_stage import Stage
 from lerobot_arena.rooms.recovery import Picture
 from lerobot_arena.rooms.video_config import LARGEST_HEIGHT, LARGEST_WIDTH, VideoConfig
 from lerobot_arena.rooms.webrtc_aiortc import (
+    drop_waiting,
     encoder_of,
     has_newer,
     prepare_receiver,
@@ -40,6 +41,8 @@ CONNECT_TIMEOUT_S = 20.0
 MOST_WAITING_FRAMES = 60
 LARGEST_SDP = 64_000
 _WATCH_S = 0.5
+# With a STUN or TURN server that does not answer, gathering takes five seconds.
+_NEGOTIATION_S = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,10 @@ def check_sdp(sdp: str) -> None:
 
 
 class Peer:
-    """One RTCPeerConnection. `on_end` hears once, with the reason, when it ends without having been closed by us."""
+    """One RTCPeerConnection. `on_end` hears once when it ends without having been closed by us; `fault` says what
+    the client could do about it, if anything."""
 
-    def __init__(self, settings: PeerSettings, on_end: Callable[["Peer", str], None]) -> None:
+    def __init__(self, settings: PeerSettings, on_end: Callable[["Peer"], None]) -> None:
         from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCPeerConnection
 
         _prepare(settings.ice_addresses)
@@ -111,13 +115,14 @@ class Peer:
             RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
         self._connection.on("connectionstatechange", self._on_state)
-        self._on_end: Callable[[Peer, str], None] | None = on_end
+        self._on_end: Callable[[Peer], None] | None = on_end
         self._receiver: Any = None
         self._assembler: FrameAssembler | None = None
         self._sender: Any = None
         self._tasks: list[asyncio.Task[None]] = []
         self._began_s = time.monotonic()
-        self.is_taking = self.was_connected = False
+        self.is_taking = False
+        self.fault = ""
         self.pictures = 0
         self.stamps = CaptureStamps(largest_age_s=settings.largest_stamp_age_s)
 
@@ -133,24 +138,28 @@ class Peer:
 
         Raises InvalidInput when the offer cannot be answered.
         """
-        from aiortc import RTCSessionDescription
-
         try:
-            if sink is not None and "m=video" in sdp:
-                self._expect(config)
-            await self._connection.setRemoteDescription(RTCSessionDescription(_resolvable(sdp), "offer"))
-            for transceiver in self._connection.getTransceivers():
-                if transceiver.receiver is not self._receiver:
-                    transceiver.direction = "inactive"
-            await self._connection.setLocalDescription(await self._connection.createAnswer())
+            async with asyncio.timeout(_NEGOTIATION_S):
+                await self._negotiate(sdp, config, sink)
         except Exception as error:  # whatever a hostile offer leads aiortc to
             await self.close()
-            raise InvalidInput(f"The offer cannot be answered: {error}.") from error
+            raise InvalidInput(f"The offer cannot be answered: {error or type(error).__name__}.") from error
         if sink is not None and self._receiver is not None and self._receiver.track is not None:
             self.is_taking = True
             self._tasks.append(asyncio.ensure_future(self._take(sink)))
         self._watch()
         return _with_bandwidth(self._connection.localDescription.sdp, config.bitrate)
+
+    async def _negotiate(self, sdp: str, config: VideoConfig, sink: PictureSink | None) -> None:
+        from aiortc import RTCSessionDescription
+
+        if sink is not None and "m=video" in sdp:
+            self._expect(config)
+        await self._connection.setRemoteDescription(RTCSessionDescription(_resolvable(sdp), "offer"))
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.receiver is not self._receiver:
+                transceiver.direction = "inactive"
+        await self._connection.setLocalDescription(await self._connection.createAnswer())
 
     def _expect(self, config: VideoConfig) -> None:
         transceiver = self._connection.addTransceiver("video", direction="recvonly")
@@ -196,7 +205,8 @@ class Peer:
         if self._connection.signalingState != "have-local-offer":
             raise InvalidInput("There is no open offer that this answers.")
         try:
-            await self._connection.setRemoteDescription(RTCSessionDescription(_resolvable(sdp), "answer"))
+            async with asyncio.timeout(_NEGOTIATION_S):
+                await self._connection.setRemoteDescription(RTCSessionDescription(_resolvable(sdp), "answer"))
         except Exception as error:  # whatever a hostile answer leads aiortc to
             raise InvalidInput(f"The answer cannot be used: {error}.") from error
 
@@ -234,26 +244,28 @@ class Peer:
             waited_s = time.monotonic() - self._began_s
             if self._connection.connectionState in {"new", "connecting"} and waited_s > CONNECT_TIMEOUT_S:
                 self._end(
-                    "No network path was found. Both sides need UDP between them, or a TURN server (docs/video.md)"
+                    "No network path was found: UDP between both sides is needed, or TURN (docs/video.md)."
                 )
             if self._receiver is not None and waiting_frames(self._receiver) > MOST_WAITING_FRAMES:
-                self._end("The pictures come faster than they can be decoded: send fewer or smaller ones")
+                self._end("The pictures come faster than they can be decoded: send fewer or smaller ones.")
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
-        self.was_connected |= state == "connected"
         if state in {"failed", "closed"}:
-            self._end(f"the connection is {state}")
+            self._end()
 
-    def _end(self, reason: str) -> None:
+    def _end(self, fault: str = "") -> None:
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
-            on_end(self, reason)
+            self.fault = fault
+            on_end(self)
 
     async def close(self) -> None:
         """End without telling."""
         self._on_end = None
         own = asyncio.current_task()
+        if self._receiver is not None:
+            drop_waiting(self._receiver)
         for task in self._tasks:
             if task is not own:
                 task.cancel()
