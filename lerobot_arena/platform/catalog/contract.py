@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
-from lerobot_arena.platform.catalog import reading, refs, safe_yaml
-from lerobot_arena.platform.catalog.adapters import ADAPTERS
+from lerobot_arena.platform.catalog import adapters, reading, refs, safe_yaml
 
 SCHEMA = 1
+ADAPTERS = adapters.ADAPTERS
 LONGEST_PATH = 200
 
 
