@@ -134,6 +134,8 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
         bridge["host"] = options.host
     if options.policy_roots:
         bridge["policy_roots"] = options.policy_roots
+    # Who reaches the bridge reaches the media as well, and those on this machine still do by loopback.
+    media: dict[str, Value] = {"ice_addresses": ("127.0.0.1", options.host)} if options.host else {}
     recorder: dict[str, Value] = {**robot, "record_on_start": options.record}
     inspection: dict[str, Value] = {**robot, "port": options.foxglove_port}
     foxglove = ProcessSpec("foxglove", "inspection", 3, "arena", inspection)
@@ -145,7 +147,7 @@ def process_table(options: BringupOptions) -> tuple[ProcessSpec, ...]:
         ProcessSpec("guard_rooms", "guard", 1, "virtual", {**robot, "virtual": True}),
         ProcessSpec("inference", "inference", 2, "arena", robot),
         ProcessSpec("recorder", "recording", 2, options.arm, recorder),
-        ProcessSpec("media", "rooms", 2, "arena"),
+        ProcessSpec("media", "rooms", 2, "arena", media),
         ProcessSpec("bridge", "bridge", 3, "arena", bridge),
         *((foxglove,) if options.foxglove else ()),
     )

@@ -211,6 +211,7 @@ class RoomMedia:
             text = messages.error(str(payload.get("code", "media")), str(payload.get("message", "")))
         elif kind == STATE and payload.get("type") in STATE_TYPES:
             _note_arena(room, payload)
+            _note_stats(room, payload)
             text = messages.say(str(payload.pop("type")), **payload)
         else:
             return
@@ -254,6 +255,14 @@ def _between(kind: str, sender: Member, message: dict[str, Any]) -> str:
     return messages.say(
         name, **{content: {"type": kind, "sdp": message["sdp"]}, source: sender.participant_id}
     )
+
+
+def _note_stats(room: VideoRoom, payload: dict[str, Any]) -> None:
+    """What came by WebRTC is counted in the media process."""
+    stats = payload.get("stats")
+    if payload["type"] == "stream_stats" and isinstance(stats, dict) and stats.get("frame_count", 0) > 0:
+        room.frame_count = int(stats["frame_count"])
+        room.last_frame_ns, room.last_frame_wall_ns = room.clock.steady_ns(), room.clock.wall_ns()
 
 
 def _note_arena(room: VideoRoom, payload: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
@@ -16,7 +17,7 @@ from lerobot_arena.core.errors import InvalidInput
 
 SERVERS_VARIABLE, SECRET_VARIABLE = "ARENA_ICE_SERVERS", "ARENA_TURN_SECRET"
 LOOPBACK = ("127.0.0.1",)
-EVERY_ADDRESS = "0.0.0.0"
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 TURN_LIFE_S = 6 * 3600
 _SCHEMES = ("stun:", "stuns:", "turn:", "turns:")
 
@@ -72,17 +73,26 @@ def with_passes(servers: Sequence[IceServer], secret: str, now_s: float) -> list
 
 
 def host_addresses(wanted: Sequence[str], present: Sequence[str]) -> list[str]:
-    """Addresses to offer media on: loopback unless others are named; 0.0.0.0 means every one. Raises InvalidInput."""
+    """IP addresses to offer media on: loopback unless others are named; 0.0.0.0 and :: mean every one of `present`.
+
+    Raises InvalidInput for a name that does not resolve.
+    """
     if not wanted:
         return list(LOOPBACK)
-    if EVERY_ADDRESS in wanted:
-        return [*LOOPBACK, *(address for address in present if address not in LOOPBACK)]
-    for address in wanted:
-        try:
-            ip_address(address)
-        except ValueError as error:
-            raise InvalidInput(f"ice_addresses: {address!r} is not an IP address.") from error
-    return list(wanted)
+    if not EVERY_ADDRESS.isdisjoint(wanted):
+        return list(dict.fromkeys((*LOOPBACK, *present)))
+    return list(dict.fromkeys(_address_of(name) for name in wanted))
+
+
+def _address_of(name: str) -> str:
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        pass
+    try:
+        return socket.gethostbyname(name)
+    except OSError as error:
+        raise InvalidInput(f"ice_addresses: {name!r} is no address of this machine: {error}.") from error
 
 
 def port_range(text: str) -> range | None:

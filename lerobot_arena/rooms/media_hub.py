@@ -70,6 +70,10 @@ class MediaHub:
                 return
             queue = self._waiting[topic] = asyncio.Queue(_MOST_WAITING)
             self._workers[topic] = asyncio.ensure_future(self._work(topic, queue))
+        if received.kind == CLOSE:
+            # What came before it no longer matters, and it must not be the one that finds no place.
+            while not queue.empty():
+                queue.get_nowait()
         (self._closing.add if received.kind == CLOSE else self._closing.discard)(topic)
         try:
             queue.put_nowait(received)

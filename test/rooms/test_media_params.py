@@ -7,6 +7,7 @@ import hmac
 
 import pytest
 
+from lerobot_arena.bringup import BringupOptions, process_table
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.params import yaml_text
 from lerobot_arena.core.share import share_folder
@@ -50,10 +51,20 @@ def test_passes_for_turn_are_coturns_and_end() -> None:
 
 def test_media_comes_in_on_loopback_unless_other_addresses_are_named() -> None:
     assert host_addresses((), ["192.168.1.5"]) == ["127.0.0.1"]
-    assert host_addresses(("192.168.1.5",), []) == ["192.168.1.5"]
-    assert host_addresses(("0.0.0.0",), ["192.168.1.5"]) == ["127.0.0.1", "192.168.1.5"]
-    with pytest.raises(InvalidInput, match="robot"):
-        host_addresses(("robot.local",), [])
+    assert host_addresses(("127.0.0.1", "192.168.1.5"), []) == ["127.0.0.1", "192.168.1.5"]
+    assert host_addresses(("127.0.0.1", "localhost"), []) == ["127.0.0.1"]
+    for every in ("0.0.0.0", "::"):
+        assert host_addresses(("127.0.0.1", every), ["192.168.1.5"]) == ["127.0.0.1", "192.168.1.5"]
+    with pytest.raises(InvalidInput, match="ice_addresses"):
+        host_addresses(("no such host",), [])
+
+
+def test_whoever_reaches_the_bridge_reaches_the_media() -> None:
+    def of(options: BringupOptions) -> object:
+        return next(spec.params for spec in process_table(options) if spec.name == "media")
+
+    assert of(BringupOptions()) == {}
+    assert of(BringupOptions(host="192.168.1.5")) == {"ice_addresses": ("127.0.0.1", "192.168.1.5")}
 
 
 def test_a_port_range_is_read_or_refused() -> None:
