@@ -3,11 +3,10 @@
 
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
-from lerobot_arena.cli.client import Bridge, bridge_url
+from lerobot_arena.cli.client import ask
 from lerobot_arena.cli.config_files import apply_entries, check_entries, read_entries
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.output import print_json, print_line, print_table
@@ -31,7 +30,7 @@ File = Annotated[
 @app.command("list")
 def list_boundaries(url: Url = None, as_json: AsJson = False) -> None:
     """All boundaries, and whether the guards have them in force."""
-    answer = Bridge(bridge_url(url)).get("/api/boundaries")
+    answer = ask(url, lambda arena: arena.boundaries.list())
     if as_json:
         print_json(answer)
         return
@@ -58,14 +57,14 @@ def _remark(item: dict[str, Any]) -> str:
 @app.command()
 def show(name: Name, url: Url = None, as_json: AsJson = False) -> None:
     """One boundary with every default written out, as `apply` takes it."""
-    answer = Bridge(bridge_url(url)).get(f"/api/boundaries/{quote(name, safe='')}")
+    answer = ask(url, lambda arena: arena.boundaries.get(name))
     print_json(answer) if as_json else print_line(as_yaml(answer))
 
 
 @app.command()
 def apply(file: File, url: Url = None, as_json: AsJson = False) -> None:
     """Create or replace what the file holds. All of it is judged before any of it is changed."""
-    answers = apply_entries(Bridge(bridge_url(url)), read_entries(file))
+    answers = ask(url, lambda arena: apply_entries(arena, read_entries(file)))
     if as_json:
         print_json(answers)
         return
@@ -78,7 +77,7 @@ def apply(file: File, url: Url = None, as_json: AsJson = False) -> None:
 def validate(file: File, url: Url = None, as_json: AsJson = False) -> None:
     """Say whether `apply` would be accepted; nothing changes. A guard may still refuse what does not fit its arm."""
     entries = read_entries(file)
-    notes = check_entries(Bridge(bridge_url(url)), entries)
+    notes = ask(url, lambda arena: check_entries(arena, entries))
     if as_json:
         print_json({"valid": True, "entries": [entry.name for entry in entries], "notes": notes})
         return
@@ -90,14 +89,14 @@ def validate(file: File, url: Url = None, as_json: AsJson = False) -> None:
 @app.command()
 def delete(name: Name, url: Url = None) -> None:
     """Delete a boundary that no task names."""
-    Bridge(bridge_url(url)).delete(f"/api/boundaries/{quote(name, safe='')}")
+    ask(url, lambda arena: arena.boundaries.delete(name))
     print_line(f"Boundary {name} is deleted.")
 
 
 @app.command()
 def checks(url: Url = None, as_json: AsJson = False) -> None:
     """What a boundary can be made of: every check with its parameters."""
-    answer = Bridge(bridge_url(url)).get("/api/catalog/callbacks")["callbacks"]
+    answer = ask(url, lambda arena: arena.boundaries.checks())
     if as_json:
         print_json(answer)
         return

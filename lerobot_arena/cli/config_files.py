@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from lerobot_arena.cli.client import Bridge
+from lerobot_arena.client.arena import Arena
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 
@@ -21,10 +20,6 @@ class Entry:
     kind: str
     name: str
     body: Mapping[str, Any]
-
-    @property
-    def path(self) -> str:
-        return f"/api/{self.kind}/{quote(self.name, safe='')}"
 
 
 def read_entries(path: Path) -> list[Entry]:
@@ -59,9 +54,9 @@ def _entry(kind: str, data: Any, path: Path) -> Entry:
     return Entry(kind, strict.name(body.get("name"), f"{path}: the name of an entry of {kind}"), body)
 
 
-def check_entries(bridge: Bridge, entries: Sequence[Entry]) -> list[str]:
+def check_entries(arena: Arena, entries: Sequence[Entry]) -> list[str]:
     """What could not be judged yet, one sentence each. Raises what the bridge says against the first bad entry."""
-    known = known_names(bridge)
+    known = known_names(arena)
     new = {entry.name for entry in entries if entry.kind == "boundaries"} - known["boundaries"]
     notes = []
     for entry in entries:
@@ -69,23 +64,25 @@ def check_entries(bridge: Bridge, entries: Sequence[Entry]) -> list[str]:
         if entry.kind == "tasks" and (waiting := sorted(needed & new)):
             notes.append(f"Task {entry.name}: judged when {', '.join(waiting)} exist.")
         else:
-            _send(bridge, entry, known, query="?validate=true")
+            _send(arena, entry, known, validate=True)
     return notes
 
 
-def apply_entries(bridge: Bridge, entries: Sequence[Entry]) -> list[Any]:
+def apply_entries(arena: Arena, entries: Sequence[Entry]) -> list[Any]:
     """The bridge's answers, in order."""
-    check_entries(bridge, entries)
-    known = known_names(bridge)
-    return [_send(bridge, entry, known) for entry in entries]
+    check_entries(arena, entries)
+    known = known_names(arena)
+    return [_send(arena, entry, known) for entry in entries]
 
 
-def known_names(bridge: Bridge) -> dict[str, set[str]]:
+def known_names(arena: Arena) -> dict[str, set[str]]:
     """Names that exist, by kind."""
-    return {kind: {item["name"] for item in bridge.get(f"/api/{kind}")[kind]} for kind in KINDS}
+    found = {"boundaries": arena.boundaries.list()["boundaries"], "tasks": arena.tasks.list()["tasks"]}
+    return {kind: {item["name"] for item in items} for kind, items in found.items()}
 
 
-def _send(bridge: Bridge, entry: Entry, known: Mapping[str, set[str]], query: str = "") -> Any:
+def _send(arena: Arena, entry: Entry, known: Mapping[str, set[str]], *, validate: bool = False) -> Any:
+    group = arena.boundaries if entry.kind == "boundaries" else arena.tasks
     if entry.name in known[entry.kind]:
-        return bridge.put(entry.path + query, entry.body)
-    return bridge.post(f"/api/{entry.kind}{query}", entry.body)
+        return group.replace(entry.name, entry.body, validate=validate)
+    return group.create(entry.body, validate=validate)

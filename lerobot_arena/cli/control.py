@@ -3,14 +3,14 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import typer
 
-from lerobot_arena.cli.client import Bridge, bridge_url
+from lerobot_arena.cli.client import ask
 from lerobot_arena.cli.output import print_fields, print_json, print_line
 from lerobot_arena.cli.session import AsJson, Url
-from lerobot_arena.core.errors import ArenaError, Unavailable
+from lerobot_arena.client.arena import Arena
+from lerobot_arena.core.errors import ArenaError, InvalidInput, NotAnswering, Unavailable
 
 Arm = Annotated[str | None, typer.Option("--arm", help="The arm's namespace; without it: see above.")]
 
@@ -29,8 +29,10 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Run a task: the arm moves. Without --arm it means the task's session's arm, else the only arm."""
-    body = {"task_name": task, "n_cycles": cycles, "cycle_budget_ms": budget_ms}
-    answer = Bridge(bridge_url(url)).post(_path("start", arm), body)
+    answer = ask(
+        url,
+        lambda arena: arena.control.start(task, n_cycles=cycles, cycle_budget_ms=budget_ms, arm=arm),
+    )
     if as_json:
         print_json(answer)
     else:
@@ -41,17 +43,21 @@ def start(
 
 def pause(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
     """Hold after the current cycle, until `arena resume`. Without --arm it means the only arm."""
-    _report(_verb("pause", arm, url), as_json=as_json, text="Paused: the arm holds. `arena resume` goes on.")
+    _report(
+        ask(url, lambda arena: arena.control.pause(arm)),
+        as_json=as_json,
+        text="Paused: the arm holds. `arena resume` goes on.",
+    )
 
 
 def resume(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
     """Go on after a pause, from where the arm is now: it moves. Without --arm it means the only arm."""
-    _report(_verb("resume", arm, url), as_json=as_json, text="Running again.")
+    _report(ask(url, lambda arena: arena.control.resume(arm)), as_json=as_json, text="Running again.")
 
 
 def stop(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
     """End what an arm runs; it holds. Without --arm it means the only arm."""
-    _report(_verb("stop", arm, url), as_json=as_json, text="Stopped: the arm holds.")
+    _report(ask(url, lambda arena: arena.control.stop(arm)), as_json=as_json, text="Stopped: the arm holds.")
 
 
 def estop(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
@@ -60,9 +66,9 @@ def estop(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
     With the bridge dead: ros2 service call /arm/guard/estop std_srvs/srv/Trigger
     """
     try:
-        answer = Bridge(bridge_url(url)).post(_path("estop", arm), timeout_s=10.0)
-    except Unavailable as error:
-        raise Unavailable(
+        answer = _arena_for_estop(url).control.estop(arm)
+    except (Unavailable, NotAnswering) as error:
+        raise type(error)(
             f"{error} The guard itself still hears "
             f"`ros2 service call /{arm or 'arm'}/guard/estop std_srvs/srv/Trigger`."
         ) from error
@@ -78,27 +84,22 @@ def reset(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
 
     Without --arm it means the only arm.
     """
-    answer = Bridge(bridge_url(url)).post(_path("reset", arm), timeout_s=10.0)
+    answer = ask(url, lambda arena: arena.control.reset(arm))
     _report(answer, as_json=as_json, text="Emergency stop released. Nothing moves before a start.")
 
 
 def status(url: Url = None, as_json: AsJson = False) -> None:
     """Arms and sessions in a few lines; --json for everything the bridge knows."""
-    bridge = Bridge(bridge_url(url))
-    answer = {
-        "url": bridge.url,
-        "health": bridge.get("/health"),
-        "arms": bridge.get("/api/arms")["arms"],
-        "sessions": bridge.get("/sessions"),
-    }
+    with Arena(url) as arena:
+        health, arms, sessions = arena.health(), arena.arms.list(), arena.sessions.list()
     if as_json:
-        print_json(answer)
+        print_json({"url": arena.url, "health": health, "arms": arms, "sessions": sessions})
         return
-    print_line(f"bridge {bridge.url}: {answer['health'].get('status', 'unknown')}")
-    for arm in answer["arms"]:
+    print_line(f"bridge {arena.url}: {health.get('status', 'unknown')}")
+    for arm in arms:
         for line in arm_lines(arm):
             print_line(line)
-    for session in answer["sessions"]:
+    for session in sessions:
         text = f"session {session['session_id']} ({session['policy_path']}): {session['status']}"
         print_line(f"{text}: {session['error_message']}" if session.get("error_message") else text)
 
@@ -133,12 +134,12 @@ def arm_lines(arm: Mapping[str, Any]) -> list[str]:
     return [" · ".join(parts), *(f"  {note}" for note in dict.fromkeys(filter(None, notes)))]
 
 
-def _path(verb: str, arm: str | None) -> str:
-    return f"/api/control/{verb}" + (f"?{urlencode({'arm': arm})}" if arm else "")
-
-
-def _verb(verb: str, arm: str | None, url: str | None) -> Any:
-    return Bridge(bridge_url(url)).post(_path(verb, arm))
+def _arena_for_estop(url: str | None) -> Arena:
+    """Without a token where the stored ones cannot be read: on loopback an e-stop needs none."""
+    try:
+        return Arena(url)
+    except InvalidInput:
+        return Arena(url, token="")
 
 
 def _report(answer: Any, *, as_json: bool, text: str) -> None:

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from lerobot_arena.cli.calibrate import calibrate
-from lerobot_arena.cli.client import Bridge, bridge_url
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.guard_source import GuardSource, guard_source
 from lerobot_arena.cli.output import ERR, OUT, print_json, print_line
@@ -71,7 +70,7 @@ def verify(
     Ends with 1 when the guard does not react as it should. Without options: the shipped SO-101.
     """
     rows = chosen_rows(row or [])
-    source = guard_source(config or [], robot=robot, bridge=Bridge(bridge_url(url)) if url else None)
+    source = guard_source(config or [], robot=robot, url=url)
     subject = subject_of(load_robot(source.robot), source.params, source.config, task=task)
     begin = time.monotonic()
     results = _tried_all(rows, subject)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lerobot_arena.cli.client import Bridge
+from lerobot_arena.cli.client import ask
 from lerobot_arena.cli.config_files import KINDS, Entry, read_entries
+from lerobot_arena.client.arena import Arena
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.guard_config import BoundaryWanted, GuardConfig, TaskWanted
@@ -31,14 +32,14 @@ class GuardSource:
     told: tuple[str, ...]
 
 
-def guard_source(files: Sequence[Path], *, robot: str | None, bridge: Bridge | None) -> GuardSource:
-    """Shipped values, with what the bridge or the files say in place of them.
+def guard_source(files: Sequence[Path], *, robot: str | None, url: str | None) -> GuardSource:
+    """Shipped values, with what the bridge at `url` or the files say in place of them.
 
     Raises InvalidInput naming the file and what is wrong in it.
     """
     params, robots, told = GuardParams(), [], []
-    config = shipped_config() if bridge is None else fetched(bridge)
-    told.append("shipped boundaries" if bridge is None else f"boundaries of {bridge.url}")
+    config = shipped_config() if url is None else ask(url, fetched)
+    told.append("shipped boundaries" if url is None else f"boundaries of {url}")
     for path in files:
         data = _content(path)
         if (found := ros_parameters(data)) is not None:
@@ -115,9 +116,10 @@ def _own(body: Mapping[str, Any], kind: type) -> Mapping[str, Any]:
     return {key: value for key, value in body.items() if key not in told}
 
 
-def fetched(bridge: Bridge) -> GuardConfig:
+def fetched(arena: Arena) -> GuardConfig:
     """What a running bridge has published. Raises what its client raises."""
-    answers = {kind: bridge.get(f"/api/{kind}") for kind in KINDS}
-    version = int(answers["boundaries"].get("config_version", 0))
-    entries = [Entry(kind, item["name"], item) for kind in KINDS for item in answers[kind][kind]]
+    found = arena.boundaries.list()
+    items = {"boundaries": found["boundaries"], "tasks": arena.tasks.list()["tasks"]}
+    version = int(found.get("config_version", 0))
+    entries = [Entry(kind, item["name"], item) for kind in KINDS for item in items[kind]]
     return overlaid(GuardConfig(version), entries)

@@ -2,11 +2,10 @@
 """`arena record …`: recording on and off."""
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import typer
 
-from lerobot_arena.cli.client import Bridge, bridge_url
+from lerobot_arena.cli.client import ask
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.output import print_json, print_line
 from lerobot_arena.cli.session import AsJson, Url
@@ -48,7 +47,7 @@ def snapshot(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
 @app.command()
 def status(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
     """What the recorder does, and what went wrong."""
-    answer = Bridge(bridge_url(url)).get(_path("status", arm))
+    answer = ask(url, lambda arena: arena.recorder.status(arm))
     if as_json:
         print_json(answer)
         return
@@ -72,12 +71,8 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
     return lines + [f"  {event['text']}" for event in answer["events"][-5:] if event["level"]]
 
 
-def _path(verb: str, arm: str | None) -> str:
-    return f"/api/recorder/{verb}" + (f"?{urlencode({'arm': arm})}" if arm else "")
-
-
 def _tell(verb: str, text: str, arm: str | None, url: str | None, *, as_json: bool) -> None:
-    answer = Bridge(bridge_url(url)).post(_path(verb, arm), timeout_s=10.0)
+    answer = ask(url, lambda arena: getattr(arena.recorder, verb)(arm))
     if as_json:
         print_json(answer)
     else:

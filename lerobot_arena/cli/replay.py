@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lerobot_arena.cli.client import Bridge, bridge_url
 from lerobot_arena.cli.guard_source import guard_source
 from lerobot_arena.cli.output import ERR, print_json, print_line, print_table
 from lerobot_arena.cli.session import AsJson
@@ -47,9 +46,7 @@ def replay(
     from lerobot_arena.recording import replay as recorded
 
     with open_recording(path) as recording:
-        source = guard_source(
-            config or [], robot=robot or recording.metadata.get("robot") or None, bridge=_bridge(url)
-        )
+        source = guard_source(config or [], robot=robot or recording.metadata.get("robot") or None, url=url)
         total = sum(file.index.total("cycles") for file in recording.files)
         columns = (TextColumn("replaying"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=ERR, transient=True) as progress:
@@ -71,10 +68,6 @@ def replay(
             return
         print_line(f"Replayed with: {', '.join(source.told)}; robot {source.robot}.")
         _show(report, recording)
-
-
-def _bridge(url: str | None) -> Bridge | None:
-    return Bridge(bridge_url(url)) if url else None
 
 
 def _plain(report: Report) -> dict[str, Any]:

@@ -5,16 +5,15 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
-from urllib.parse import urlencode
+from typing import Annotated, Any
 
 import typer
 
-from lerobot_arena.cli.client import Bridge, bridge_url
+from lerobot_arena.cli.client import ask
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.output import print_fields, print_json, print_line
 from lerobot_arena.cli.session import AsJson, Url
-from lerobot_arena.core.errors import ArenaError, InvalidInput
+from lerobot_arena.client.arena import Arena
 
 app = typer.Typer(
     cls=ArenaGroup,
@@ -45,17 +44,17 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """The newest events, oldest first, a line each."""
-    bridge = Bridge(bridge_url(url))
     wanted = {"min_risk_level": level, "outcome": outcome, "arm": arm}
-    newest = _show(bridge, wanted, count, after=0, as_json=as_json)
-    while follow:
-        time.sleep(_LOOK_EVERY_S)
-        newest = _show(bridge, wanted, _MOST_AT_ONCE, after=newest, as_json=as_json)
+    with Arena(url) as arena:
+        newest = _show(arena, wanted, count, after=0, as_json=as_json)
+        while follow:
+            time.sleep(_LOOK_EVERY_S)
+            newest = _show(arena, wanted, _MOST_AT_ONCE, after=newest, as_json=as_json)
 
 
-def _show(bridge: Bridge, wanted: Mapping[str, Any], count: int, *, after: int, as_json: bool) -> int:
+def _show(arena: Arena, wanted: Mapping[str, Any], count: int, *, after: int, as_json: bool) -> int:
     """Print what is newer than `after`; the newest id so far."""
-    for event in reversed(bridge.get(_path("", {**wanted, "limit": count}))["events"]):
+    for event in reversed(arena.risk.events(count, **wanted)["events"]):
         if event["event_id"] > after:
             print_json(event) if as_json else print_line(event_line(event))
             after = event["event_id"]
@@ -78,7 +77,7 @@ def event_line(event: Mapping[str, Any]) -> str:
 @app.command()
 def stats(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
     """How many of each kind."""
-    answer = Bridge(bridge_url(url)).get(_path("/stats", {"arm": arm}))
+    answer = ask(url, lambda arena: arena.risk.stats(arm))
     print_json(answer) if as_json else print_fields(answer)
 
 
@@ -89,7 +88,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """One event: what was measured, asked for and executed, and every check's answer."""
-    answer = Bridge(bridge_url(url)).get(f"/api/risk-log/{event_id}")
+    answer = ask(url, lambda arena: arena.risk.get(event_id))
     print_json(answer) if as_json else print_fields(answer)
 
 
@@ -99,25 +98,5 @@ def export(
     url: Url = None,
 ) -> None:
     """Write every event into a file."""
-    kind = file.suffix.lstrip(".").lower()
-    if kind not in {"json", "csv"}:
-        raise InvalidInput(f"{file}: end its name in .json or .csv.")
-    try:
-        with file.open("xb") as out:
-            _write(out, Bridge(bridge_url(url)), kind)
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be written: {error.strerror}.") from error
-    except ArenaError:
-        file.unlink()
-        raise
+    ask(url, lambda arena: arena.risk.export(file))
     print_line(f"Written to {file}.")
-
-
-def _write(out: BinaryIO, bridge: Bridge, kind: str) -> None:
-    for line in bridge.lines(f"/api/risk-log/export/{kind}"):
-        out.write(line)
-
-
-def _path(what: str, wanted: Mapping[str, Any]) -> str:
-    query = urlencode({key: value for key, value in wanted.items() if value is not None})
-    return f"/api/risk-log{what}" + (f"?{query}" if query else "")

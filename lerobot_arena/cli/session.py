@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from lerobot_arena.bringup import DEFAULT_ARM
-from lerobot_arena.cli.client import Bridge, bridge_url
+from lerobot_arena.cli.client import ask
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.output import print_fields, print_json, print_line, print_table
+from lerobot_arena.client.arena import Arena
 from lerobot_arena.core.errors import Conflict, Unavailable
 
 Url = Annotated[
@@ -75,24 +76,27 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a session; with --start also start it."""
-    body = {
-        "session_id": session_id,
-        "policy_path": as_bridge_sees_it(policy),
-        "camera_names": camera or ["front"],
-        "robot": robot or None,
-        "language_instruction": language_instruction,
-        "policy_type": policy_type,
-        "unit": unit,
-        "rate_hz": rate_hz,
-        "workspace_id": workspace_id,
-    }
-    bridge = Bridge(bridge_url(url))
-    _wait_for(bridge, wait_s)
-    answer = _create(
-        bridge, {name: value for name, value in body.items() if value is not None}, exist_ok=exist_ok
-    )
-    if start:
-        bridge.post(f"/sessions/{session_id}/start")
+    with Arena(url) as arena:
+        _wait_for(arena, wait_s)
+        answer: Any
+        try:
+            answer = arena.sessions.create(
+                session_id,
+                as_bridge_sees_it(policy),
+                camera_names=camera or ["front"],
+                robot=robot or None,
+                language_instruction=language_instruction,
+                policy_type=policy_type,
+                unit=unit,
+                rate_hz=rate_hz,
+                workspace_id=workspace_id,
+            )
+        except Conflict:
+            if not exist_ok:
+                raise
+            answer = arena.sessions.get(session_id)
+        if start:
+            arena.sessions.start(session_id)
     if as_json:
         print_json(answer)
     else:
@@ -105,26 +109,17 @@ def as_bridge_sees_it(policy: str) -> str:
     return str(Path(policy).expanduser().resolve()) if is_folder else policy
 
 
-def _create(bridge: Bridge, body: dict[str, Any], *, exist_ok: bool) -> Any:
-    try:
-        return bridge.post("/sessions", body)
-    except Conflict:
-        if not exist_ok:
-            raise
-        return bridge.get(f"/sessions/{body['session_id']}")
-
-
-def _wait_for(bridge: Bridge, wait_s: float) -> None:
+def _wait_for(arena: Arena, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         with suppress(Unavailable):
-            bridge.get("/health")
+            arena.health()
             return
         time.sleep(0.25)
 
 
 def _verb(name: str, session_id: str, url: str | None, *, as_json: bool) -> None:
-    answer = Bridge(bridge_url(url)).post(f"/sessions/{session_id}/{name}")
+    answer = ask(url, lambda arena: getattr(arena.sessions, name)(session_id))
     print_json(answer) if as_json else print_line(answer["message"])
 
 
@@ -149,14 +144,14 @@ def restart(session_id: SessionId, url: Url = None, as_json: AsJson = False) -> 
 @app.command()
 def delete(session_id: SessionId, url: Url = None, as_json: AsJson = False) -> None:
     """Stop and delete."""
-    answer = Bridge(bridge_url(url)).delete(f"/sessions/{session_id}")
+    answer = ask(url, lambda arena: arena.sessions.delete(session_id))
     print_json(answer) if as_json else print_line(answer["message"])
 
 
 @app.command("list")
 def list_sessions(url: Url = None, as_json: AsJson = False) -> None:
     """All sessions with their status."""
-    sessions = Bridge(bridge_url(url)).get("/sessions")
+    sessions = ask(url, lambda arena: arena.sessions.list())
     if as_json:
         print_json(sessions)
     elif not sessions:
@@ -178,5 +173,5 @@ def list_sessions(url: Url = None, as_json: AsJson = False) -> None:
 @app.command()
 def show(session_id: SessionId, url: Url = None, as_json: AsJson = False) -> None:
     """One session with its rooms and figures."""
-    answer = Bridge(bridge_url(url)).get(f"/sessions/{session_id}")
+    answer = ask(url, lambda arena: arena.sessions.get(session_id))
     print_json(answer) if as_json else print_fields(answer)

@@ -2,12 +2,11 @@
 """`arena task …`: what a start means."""
 
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
 from lerobot_arena.cli import boundary
-from lerobot_arena.cli.client import Bridge, bridge_url
+from lerobot_arena.cli.client import ask
 from lerobot_arena.cli.group import ArenaGroup
 from lerobot_arena.cli.output import print_json, print_line, print_table
 from lerobot_arena.cli.session import AsJson, Url
@@ -28,7 +27,7 @@ app.command()(boundary.validate)
 @app.command("list")
 def list_tasks(url: Url = None, as_json: AsJson = False) -> None:
     """All tasks."""
-    answer = Bridge(bridge_url(url)).get("/api/tasks")
+    answer = ask(url, lambda arena: arena.tasks.list())
     if as_json:
         print_json(answer)
         return
@@ -48,12 +47,12 @@ def list_tasks(url: Url = None, as_json: AsJson = False) -> None:
 @app.command()
 def show(name: Name, url: Url = None, as_json: AsJson = False) -> None:
     """One task with every default written out, as `apply` takes it."""
-    answer = Bridge(bridge_url(url)).get(f"/api/tasks/{quote(name, safe='')}")
+    answer = ask(url, lambda arena: arena.tasks.get(name))
     print_json(answer) if as_json else print_line(boundary.as_yaml(answer))
 
 
 @app.command()
 def delete(name: Name, url: Url = None) -> None:
     """Delete a task that does not run."""
-    Bridge(bridge_url(url)).delete(f"/api/tasks/{quote(name, safe='')}")
+    ask(url, lambda arena: arena.tasks.delete(name))
     print_line(f"Task {name} is deleted.")

@@ -115,9 +115,10 @@ class Saving:
         self.pause()
         if isinstance(error, Conflict) and self._at:
             self.start_over()
-        elif (
-            not isinstance(error, Unavailable) or not self._at or not self.can_go_on or breaks >= MOST_BREAKS
-        ):
+            return
+        if not self.can_go_on:
+            self._part.unlink(missing_ok=True)
+        if not (isinstance(error, Unavailable) and self._at and self.can_go_on and breaks < MOST_BREAKS):
             raise error
 
 

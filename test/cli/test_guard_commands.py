@@ -207,7 +207,7 @@ def test_risk_tail_is_a_line_each_oldest_first(bridge: Any) -> None:
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["11", "12"]
     assert lines[1].endswith("CRITICAL   reject  arm  s  workspace  hold_position: Outside the box.")
-    assert bridge.asked[0][1] == "/api/risk-log?min_risk_level=CRITICAL&outcome=reject&arm=arm&limit=5"
+    assert bridge.asked[0][1] == "/api/risk-log?limit=5&min_risk_level=CRITICAL&outcome=reject&arm=arm"
     bridge.on("GET", "/api/risk-log", {"detail": [{"loc": ["query", "outcome"], "msg": "not that"}]}, 422)
     assert arena("risk", "tail", "--outcome", "x").exit_code == 2
 

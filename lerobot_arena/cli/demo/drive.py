@@ -2,18 +2,15 @@
 """Drives the demo over REST and the telemetry WebSocket, like any other client."""
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import httpx
-from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
-
-from lerobot_arena.cli.client import READ_TIMEOUT_S, VERB_TIMEOUT_S, checked
 from lerobot_arena.cli.demo.episodes import EpisodeLoop, Seen, Step
+from lerobot_arena.client.answers import ControlStatus
+from lerobot_arena.client.arena import AsyncArena
+from lerobot_arena.client.telemetry import Cycle
 from lerobot_arena.core.errors import ArenaError, Conflict, Unavailable
 
 SESSION = "demo"
@@ -30,26 +27,19 @@ class DemoClient:
         self.loop = EpisodeLoop()
         self.status: dict[str, Any] = {}
         """The session's latest answer, with its figures."""
-        self._url, self._arm, self._tell = url, arm, tell
-        self._http = httpx.AsyncClient(base_url=url, trust_env=False)
+        self._arena, self._arm, self._tell = AsyncArena(url), arm, tell
         self._task: dict[str, Any] = {}
         self._said = ""
         self._counted = 0
 
-    async def _ask(
-        self, method: str, path: str, body: Any = None, *, timeout_s: float = READ_TIMEOUT_S
-    ) -> Any:
-        answer = await self._http.request(method, path, json=body, timeout=timeout_s)
-        return checked(answer.status_code, answer.content, str(answer.url))
-
     async def prepare(self) -> None:
         """Make a new demo session; one that an earlier run left is replaced."""
-        body = {"session_id": SESSION, "policy_path": "demo", "camera_names": ["front"], "robot": self._arm}
+        sessions = self._arena.sessions
         try:
-            await self._ask("POST", "/sessions", body)
+            await sessions.create(SESSION, "demo", robot=self._arm)
         except Conflict:
-            await self._ask("DELETE", f"/sessions/{SESSION}", timeout_s=VERB_TIMEOUT_S)
-            await self._ask("POST", "/sessions", body)
+            await sessions.delete(SESSION)
+            await sessions.create(SESSION, "demo", robot=self._arm)
 
     async def run(self, is_done: Callable[[EpisodeLoop], bool]) -> None:
         """Play episodes until `is_done`. A bridge that restarts is waited for."""
@@ -58,7 +48,7 @@ class DemoClient:
             while not is_done(self.loop):
                 try:
                     await self._look_and_act()
-                except (httpx.TransportError, Unavailable):
+                except Unavailable:
                     self._say("the bridge does not answer; the arm is not affected. Waiting for it.")
                 except ArenaError as error:
                     self._say(str(error))
@@ -70,17 +60,17 @@ class DemoClient:
 
     async def finish(self) -> None:
         """Stop the session and read its last figures."""
-        with suppress(httpx.TransportError, ArenaError):
+        with suppress(ArenaError):
             await self._verb(Step.STOP)
-            self.status = await self._ask("GET", f"/sessions/{SESSION}")
+            self.status = dict(await self._arena.sessions.get(SESSION))
 
     async def close(self) -> None:
         """Let go of the connection."""
-        await self._http.aclose()
+        await self._arena.close()
 
     async def _look_and_act(self) -> None:
-        self.status = await self._ask("GET", f"/sessions/{SESSION}")
-        control = await self._ask("GET", f"/api/control/status?arm={self._arm}")
+        self.status = dict(await self._arena.sessions.get(SESSION))
+        control = await self._arena.control.status(self._arm)
         seen = self._seen(self.status, control)
         step = self.loop.next(seen, time.monotonic())
         if self.loop.waiting_for:
@@ -104,12 +94,13 @@ class DemoClient:
 
     async def _verb(self, step: Step) -> None:
         if step is Step.RESET_SCENE:
-            path = f"/api/arms/{self._arm}/scene/reset"
+            await self._arena.arms.reset_scene(self._arm)
+        elif step is Step.START:
+            await self._arena.sessions.start(SESSION)
         else:
-            path = f"/sessions/{SESSION}/{step.value}"
-        await self._ask("POST", path, timeout_s=VERB_TIMEOUT_S)
+            await self._arena.sessions.stop(SESSION)
 
-    def _seen(self, status: dict[str, Any], control: dict[str, Any]) -> Seen:
+    def _seen(self, status: dict[str, Any], control: ControlStatus) -> Seen:
         task = self._task
         return Seen(
             status=status["status"],
@@ -123,18 +114,13 @@ class DemoClient:
 
     async def _listen(self) -> None:
         """Keep the referee's latest word; reconnect as long as it takes."""
-        url = (
-            f"{self._url.replace('http', 'ws', 1)}/ws/telemetry?arm={self._arm}&rate_hz={_EVENTS_HZ}&cameras="
-        )
         while True:
-            try:
-                async with connect(url, compression=None, proxy=None) as socket:
-                    async for text in socket:
-                        event = json.loads(text) if isinstance(text, str) else {}
-                        if event.get("task") and not event.get("replay"):
-                            self._task = event["task"]
-            except (OSError, WebSocketException, TimeoutError):
-                await asyncio.sleep(0.5)
+            # Until the arm reports there is none to watch.
+            with suppress(ArenaError):
+                async for item in self._arena.telemetry.live(arm=self._arm, cameras=[], rate_hz=_EVENTS_HZ):
+                    if isinstance(item, Cycle) and item.event.get("task") and not item.is_replay:
+                        self._task = item.event["task"]
+            await asyncio.sleep(0.5)
 
     def _say(self, text: str) -> None:
         if text != self._said:

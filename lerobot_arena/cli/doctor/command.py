@@ -15,11 +15,11 @@ from lerobot_arena.bringup import (
     data_folder,
     prepare_paths,
 )
-from lerobot_arena.cli.client import bridge_url
 from lerobot_arena.cli.doctor.finding import Context, Finding, Level
 from lerobot_arena.cli.doctor.table import examine
 from lerobot_arena.cli.output import OUT, print_json, print_line
 from lerobot_arena.cli.up import Arm, Port
+from lerobot_arena.client.address import bridge_url
 from lerobot_arena.core.errors import ArenaError
 from lerobot_arena.ros import dds
 

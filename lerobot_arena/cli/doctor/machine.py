@@ -10,7 +10,7 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 
-from lerobot_arena.cli.client import Bridge
+from lerobot_arena.cli.client import ask
 from lerobot_arena.cli.doctor.finding import Context, Finding, fail, ok, warn
 from lerobot_arena.core.errors import ArenaError
 
@@ -68,7 +68,7 @@ def port(context: Context) -> list[Finding]:
 def is_bridge(url: str) -> bool:
     """Whether an arena bridge answers there."""
     try:
-        return "active_sessions" in Bridge(url).get("/health")
+        return "active_sessions" in ask(url, lambda arena: arena.health())
     except ArenaError:
         return False
 
