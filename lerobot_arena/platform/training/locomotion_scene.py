@@ -35,7 +35,7 @@ def parkour() -> tuple[Block, ...]:
 
     The start (x < 1.8 m) and the ground beside the lane (|y| > 0.9 m) are free.
     """
-    return tuple([*_steps(), *_hill(), *_rubble(), *_gate(), *_marks()])
+    return (*_steps(), *_hill(), *_rubble(), *_gate(), *_marks())
 
 
 def _steps() -> Iterator[Block]:
@@ -153,7 +153,7 @@ def write_glb(blocks: tuple[Block, ...], path: Path) -> None:
         joined.visual = trimesh.visual.TextureVisuals(
             material=trimesh.visual.material.PBRMaterial(
                 name=kind,
-                baseColorFactor=[*(int(round(255 * part)) for part in colour), 255],
+                baseColorFactor=[*(round(255 * part) for part in colour), 255],
                 metallicFactor=0.0,
                 roughnessFactor=0.9,
             )
