@@ -67,6 +67,7 @@ PACKAGE_DATA = {
         "models/**/*.onnx",
         "models/**/*.json",
         "models/**/*.safetensors",
+        "models/locomotion/**/*",
     ],
 }
 
@@ -140,6 +141,7 @@ EXTRAS: dict[str, list[str]] = {
     "test": [
         "s3fs",
         "moto[server]",
+        "runrobot",
         "pytest>=7.4",
         "pytest-xdist",
         "pytest-timeout",
