@@ -13,16 +13,17 @@ import numpy as np
 WHEELS = ("left_wheel", "right_wheel")
 _ACTUATORS = {
     "none": "",
-    "position": "".join(f'<position name="{n}" joint="{n}" kp="4" kv="0.4"/>' for n in WHEELS),
+    "position": "".join(f'<position name="{n}" joint="{n}" kp="4"/>' for n in WHEELS),
     "motor": "".join(f'<motor name="{n}" joint="{n}"/>' for n in WHEELS),
-    "mixed": f'<position name="{WHEELS[0]}" joint="{WHEELS[0]}" kp="4" kv="0.4"/>',
+    "mixed": f'<position name="{WHEELS[0]}" joint="{WHEELS[0]}" kp="4"/>',
 }
 
 
 def cart_xml(*, actuators: str = "none", sensors: bool = False, extra: str = "", keyframe: str = "") -> str:
     """A cart on two wheels and two frictionless casters, in primitives; `extra` goes right below <mujoco>."""
+    damping = ' damping="0.4"' if actuators == "position" else ""
     wheels = "".join(
-        f'<body name="{side}" pos="0 {y} 0"><joint name="{side}_wheel" axis="0 1 0"/>'
+        f'<body name="{side}" pos="0 {y} 0"><joint name="{side}_wheel" axis="0 1 0"{damping}/>'
         f'<geom type="cylinder" size=".05 .01" euler="90 0 0" mass=".2" friction="1.2"/></body>'
         for side, y in (("left", 0.08), ("right", -0.08))
     )
