@@ -11,6 +11,7 @@ from enum import StrEnum
 from lerobot_arena.core.errors import ArenaError, Forbidden, Unauthorized
 from lerobot_arena.core.principal import (
     ADMIN,
+    CATALOG_WRITE,
     ROOMS_JOIN,
     SESSIONS_OPERATE,
     SESSIONS_READ,
@@ -232,6 +233,17 @@ _ARENA = [
     *public("GET", "/v1/leaderboard/wins"),
     *public("GET", "/v1/leaderboard/trials"),
 ]
+# What is published is public; publishing is an account's, also at the machine itself.
+_CATALOG = [
+    *account("POST", "/api/publish/scenes", CATALOG_WRITE, body_bytes=100_000_000),
+    *account("POST", "/api/publish/robots", CATALOG_WRITE, body_bytes=140_000_000),
+    *account("POST", "/api/publish/policies", CATALOG_WRITE, body_bytes=280_000_000),
+    *public("GET", "/api/catalog/files/{sha256}/{name}"),
+    *public("GET", "/api/catalog/{kinds}"),
+    *public("GET", "/api/catalog/{kinds}/{owner}/{slug:path}/versions"),
+    *public("GET", "/api/catalog/{kinds}/{owner}/{slug:path}"),
+    *account("DELETE", "/api/catalog/{kinds}/{owner}/{slug:path}", CATALOG_WRITE, _ONE),
+]
 ROWS: tuple[Row, ...] = (
     *_PAGES,
     *_SESSIONS,
@@ -242,6 +254,7 @@ ROWS: tuple[Row, ...] = (
     *_ACCOUNTS,
     *_ROOMS_ROWS,
     *_ARENA,
+    *_CATALOG,
 )
 
 

@@ -17,7 +17,10 @@ from lerobot_arena.platform.arena.leaderboard import Leaderboard
 from lerobot_arena.platform.arena.service import Arena
 from lerobot_arena.platform.arena.store import ArenaStore
 from lerobot_arena.platform.catalog.item import POLICY
+from lerobot_arena.platform.catalog.publishing import Publisher
+from lerobot_arena.platform.catalog.sandbox import Sandbox
 from lerobot_arena.platform.catalog.shelf import Shelf
+from lerobot_arena.platform.deployments.store import DeploymentStore
 from lerobot_arena.platform.storage.blobs import Blobs
 
 _log = logging.getLogger(__name__)
@@ -33,6 +36,8 @@ class Published:
         self.desk = Desk("the catalog")
         self.shelf = Shelf(engine)
         self.blobs = Blobs(settings.blobs)
+        self.deployed = DeploymentStore(engine)
+        self.publisher = Publisher(self.shelf, self.blobs, Sandbox(), clock=clock)
         self.votes = ArenaStore(engine)
         self.arena = Arena(self.shelf, self.votes, secret=_voters_key(settings), clock=clock)
         self.leaderboard = Leaderboard(self.votes, self._policies)
@@ -51,6 +56,10 @@ class Published:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeping
         self.desk.close()
+
+    def is_in_use(self, policy: str) -> bool:
+        """A deployment runs it. Blocking."""
+        return bool(self.deployed.uses(policy))
 
     def note_vote(self) -> None:
         """There is a vote more than in the table."""

@@ -21,7 +21,7 @@ def make_room(clock: Clock | None = None, tie: Tie | None = None, **fields: Any)
     )
 
 
-def enter(room: Room, name: str, role: str = "consumer", *, who: str = "ada", **join: str) -> Member:
+def enter(room: Room, name: str, role: str = "consumer", *, who: str = "ada", **join: Any) -> Member:
     """Join and be greeted. Raises ArenaError."""
     box = Mailbox(room.clock.steady_ns, max_events=5000)
     member = room.join(Join(name, role, **join), who, box)

@@ -12,6 +12,7 @@ from lerobot_arena.bridge.access import MOUNT, ROWS, WS, Need, Owned, Row, table
 from lerobot_arena.bridge.access_doc import BEGIN, DOC, OWN_ONLY, YES, callers_of, with_matrix
 from lerobot_arena.bridge.route_map import routes_of
 from lerobot_arena.core.principal import USER_SCOPES
+from lerobot_arena.platform.catalog.item import POLICY, Item
 from lerobot_arena.testing.bridge_rig import Rig, open_rig
 from lerobot_arena.testing.bridge_socket import ask_socket
 
@@ -26,6 +27,9 @@ VALUES = {
     "event_id": "1",
     "cycle_id": "1",
     "path:path": "x",
+    "kinds": "policies",
+    "owner": "olga",
+    "slug:path": "x",
 }
 """What stands in a path; where it does not matter, `x`."""
 BODIES: dict[str, Any] = {
@@ -109,6 +113,9 @@ class Walk:
                     "robot": "arm",
                 }
                 assert (await olga.post("/sessions", json=body)).status_code == 200
+            if "{kinds}" in row.path:
+                item = Item(kind=POLICY, owner="olga", slug="x", title="X")
+                self.rig.services.published.shelf.put(item)
             if row.owned is Owned.ARM:
                 await olga.post("/api/control/reset")
                 await olga.post(f"/sessions/{SESSION}/stop")

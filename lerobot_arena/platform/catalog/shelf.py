@@ -145,6 +145,11 @@ class Shelf:
             where = (ItemRow.kind == kind, ItemRow.owner == owner, ItemRow.is_newest)
             return frozenset(db.scalars(select(ItemRow.slug).where(*where)))
 
+    def has_file(self, sha256: str) -> bool:
+        """Whether any version of any item has this file."""
+        with self._open() as db:
+            return db.scalar(select(FileRow.sha256).where(FileRow.sha256 == sha256).limit(1)) is not None
+
     def referrers(self, kind: str, ref: str) -> Sequence[Item]:
         """Items whose newest version needs this one."""
         with self._open() as db:
