@@ -14,6 +14,7 @@ from lerobot_arena.bridge.callers import is_loopback
 from lerobot_arena.bridge.params import BridgeParams
 from lerobot_arena.bridge.rate_limit import check_rate
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.platform.storage.database import database_url
 
 
 def _default_data_dir() -> Path:
@@ -131,7 +132,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """SQLAlchemy URL."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'arena.db'}"
+        return database_url(self.data_dir, self.database_url)
 
 
 def settings_from(params: BridgeParams) -> Settings:

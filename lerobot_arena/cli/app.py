@@ -31,8 +31,12 @@ COMMANDS = {
     "bag": "lerobot_arena.cli.bag:app",
     "replay": "lerobot_arena.cli.replay:replay",
     "robot": "lerobot_arena.cli.robot:app",
+    "users": "lerobot_arena.cli.users:app",
+    "tokens": "lerobot_arena.cli.tokens:app",
     "export": "lerobot_arena.cli.export:export",
     "train-demo": "lerobot_arena.cli.train:train_demo",
+    "login": "lerobot_arena.cli.login:login",
+    "logout": "lerobot_arena.cli.login:logout",
     "version": "lerobot_arena.cli.app:version",
 }
 

@@ -109,7 +109,7 @@ class ApiTokens:
     def _new(self, owner: str, name: str, scopes: frozenset[str]) -> tuple[ApiToken, str]:
         secret = SECRET_START + secrets.token_urlsafe(32)
         now = self._clock.wall_ns() / NS
-        token_id = ID_START + secrets.token_hex(12)
+        token_id = ID_START + secrets.token_hex(8)
         return ApiToken(token_id, owner, name, secret[:_PREFIX_CHARS], scopes, now), secret
 
 

@@ -31,6 +31,11 @@ class Base(DeclarativeBase):
     """All tables of the package."""
 
 
+def database_url(data_dir: Path, chosen: str = "") -> str:
+    """`chosen` (ARENA_DATABASE_URL), else the file in the data folder."""
+    return chosen or f"sqlite:///{data_dir / 'arena.db'}"
+
+
 def open_engine(url: str) -> Engine:
     """An engine on a migrated database. Raises Unavailable when it cannot be opened."""
     try:
