@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Video by WebRTC through the whole stack: Chromium's camera into a session, a ROS camera into Chromium."""
 
+import asyncio
+import json
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import numpy as np
 import pytest
+import websockets
+
+from lerobot_arena.testing.media_rig import OldConsumer, OldProducer, plain
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -121,6 +128,77 @@ def test_a_browser_watches_a_ros_camera(stack: Any, page: "Page", artifacts: Pat
     page.locator("#screen").screenshot(path=shot)
     assert contrast_of(shot) > 10, "the simulator's scene, not one colour"
     page.evaluate("rooms.watch.leave()")
+
+
+class RoomOverRest:
+    """Members of one room as the clients of media_rig want them: signals out by REST, events in by WebSocket."""
+
+    def __init__(self, address: str, path: str) -> None:
+        self._address, self._path = address, path
+        self._rest = httpx.AsyncClient(base_url=f"http://{address}", timeout=20.0)
+        self._sockets: dict[str, Any] = {}
+        self._posting: set[asyncio.Task[httpx.Response]] = set()
+        self._heard: dict[str, list[dict[str, Any]]] = {}
+
+    async def create(self) -> None:
+        rooms, _, room_id = self._path.rpartition("/")
+        assert (await self._rest.post(rooms, json={"room_id": room_id})).status_code == 200
+
+    async def join(self, participant: str, role: str) -> None:
+        socket = await websockets.connect(f"ws://{self._address}{self._path}/ws")
+        await socket.send(json.dumps({"participant_id": participant, "role": role}))
+        self._sockets[participant], self._heard[participant] = socket, []
+        await self._next(participant, "joined", {}, 20.0)
+
+    def send(self, kind: str, participant: str, **message: Any) -> None:
+        body = {"client_id": participant, "message": {"type": kind, **message}}
+        self._posting.add(asyncio.ensure_future(self._rest.post(f"{self._path}/webrtc/signal", json=body)))
+
+    async def heard(
+        self, kind: str, participant: str, timeout_s: float = 20.0, **fields: Any
+    ) -> dict[str, Any]:
+        return await self._next(participant, f"webrtc_{kind}", fields, timeout_s)
+
+    async def _next(
+        self, participant: str, kind: str, fields: dict[str, Any], timeout_s: float
+    ) -> dict[str, Any]:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                message: dict[str, Any] = json.loads(await self._sockets[participant].recv())
+                self._heard[participant].append(message)
+                if message["type"] == kind and fields.items() <= message.items():
+                    return message
+
+    async def close(self) -> None:
+        for answer in await asyncio.gather(*self._posting):
+            assert answer.status_code == 200, answer.text
+        for socket in self._sockets.values():
+            await socket.close()
+        await self._rest.aclose()
+
+
+async def python_to_python(address: str) -> None:
+    room = RoomOverRest(address, "/api/video/workspaces/python/rooms/cam")
+    await room.create()
+    await room.join("robot", "producer")
+    await room.join("person", "consumer")
+    robot = OldProducer(room, "robot", lambda _: plain((30, 200, 30)))  # type: ignore[arg-type]
+    person = OldConsumer(room, "person")  # type: ignore[arg-type]
+    await robot.offer("person")
+    await person.accept()
+    assert person.from_producer == "robot", "the server speaks in the producer's name"
+    picture = await person.sees((30, 200, 30), timeout_s=20)
+    assert picture.shape == (480, 640, 3)
+    await robot.close()
+    await person.close()
+    await room.close()
+
+
+def test_python_clients_that_offer_before_they_gather_see_each_other(stack: Any) -> None:
+    """As the original's Python clients, which never connected to each other there."""
+    # Away from the loop that playwright keeps in this thread.
+    with ThreadPoolExecutor(1) as other:
+        other.submit(asyncio.run, python_to_python(f"127.0.0.1:{stack.port}")).result(timeout=90)
 
 
 def decoded(page: "Page") -> int:
