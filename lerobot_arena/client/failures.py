@@ -45,6 +45,7 @@ _LONGEST_RETRY_S = 3600.0
 def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> ArenaError:
     """The error an answer stands for; its `code` is the bridge's."""
     text, code = _said(body)
+    text = text.strip() or "nothing"
     kind = _KINDS.get(status)
     if kind is None:
         error = ArenaError(
@@ -92,7 +93,7 @@ def _said(body: bytes) -> tuple[str, str]:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        return body.decode("utf-8", "replace").strip()[:300] or "nothing", ""
+        return body.decode("utf-8", "replace")[:300], ""
     if not isinstance(content, dict):
         return str(content)[:300], ""
     code = content.get("code")

@@ -169,7 +169,8 @@ class JointRoom:
 
     def _on_joints(self, message: dict[str, Any], received_ns: int) -> None:
         joints = wire.joints_of(message.get("data"))
-        born_ns = received_ns - round(self._age_s(message, received_ns) * NS)
+        age_s = self._age_s(message, received_ns)
+        born_ns = received_ns - round(age_s * NS)
         self.state.update(joints)
         seq, merged = int(wire.number(message, "seq")), int(wire.number(message, "merged", 1))
         missed = max(seq - self._seq - merged, 0) if self._seq and seq else 0
@@ -178,6 +179,9 @@ class JointRoom:
         self.link.counters["missed"] += missed
         if self.estop_latched:
             self._forget()
+            return
+        if age_s > self.max_age_s:
+            self.link.counters["stale"] += 1
             return
         before = self._news
         self._news = Update(

@@ -7,6 +7,7 @@ anything by itself, repeats a command, or makes one up.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -74,7 +75,7 @@ class RobotLink:
             "commands": self._commands,
             **self._cameras,
         }
-        return {name: dict(room.counters) for name, room in rooms.items() if room is not None}
+        return {name: Counter(room.counters) for name, room in rooms.items() if room is not None}
 
     async def open(self) -> Self:
         """Join the session's rooms. Raises NotFound for no session, Conflict for one whose arm is at the bridge."""
