@@ -41,7 +41,7 @@ _MAST = "v -0.03 -0.02 0\nv 0.03 -0.02 0\nv 0 0.03 0\nv 0 0 0.14\nf 1 3 2\nf 1 2
 BENCHMARK_XML = """<mujoco model="steps">
   <worldbody>
     <geom name="steps_low" type="box" pos="0.9 0 0.005" size="0.2 0.8 0.005" rgba="0.33 0.52 0.72 1"/>
-    <geom name="steps_wall" type="box" pos="-3 0 0.2" size="0.05 0.8 0.2" rgba="0.8 0.3 0.25 1"/>
+    <geom name="steps_wall" type="box" pos="-0.9 0 0.2" size="0.05 0.8 0.2" rgba="0.8 0.3 0.25 1"/>
   </worldbody>
 </mujoco>
 """
@@ -49,16 +49,20 @@ BENCHMARK_XML = """<mujoco model="steps">
 
 def rover_zip(*, actuators: bool, integrator: str = "implicitfast") -> bytes:
     """Return the robot's bundle: with position actuators and an IMU, or with bare joints."""
-    files = {ENTRY_XML: rover_xml(actuators=actuators, integrator=integrator), "rover/meshes/mast.obj": _MAST}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in files.items():
+        for name, text in rover_files(actuators=actuators, integrator=integrator).items():
             archive.writestr(name, text)
     return packed.getvalue()
 
 
-def rover_xml(*, actuators: bool, integrator: str = "implicitfast") -> str:
-    """Return the entry of the bundle. With actuators and `Euler` it breaks down at once."""
+def rover_files(*, actuators: bool, integrator: str = "implicitfast") -> dict[str, str]:
+    """Return what is in the bundle. With actuators and `Euler` the robot breaks down at once."""
+    xml = _rover_xml(actuators=actuators, integrator=integrator)
+    return {ENTRY_XML: xml, "rover/meshes/mast.obj": _MAST}
+
+
+def _rover_xml(*, actuators: bool, integrator: str) -> str:
     wheels = "".join(
         _WHEEL.format(
             name=name,

@@ -10,7 +10,9 @@ import {
   Color,
   CylinderGeometry,
   Group,
+  type Material,
   Mesh,
+  MeshLambertMaterial,
   MeshStandardMaterial,
   PlaneGeometry,
   SphereGeometry,
@@ -28,7 +30,8 @@ export class Bodies extends Group {
   private readonly parts: Mesh[];
   private readonly shapes: readonly Shape[];
 
-  constructor(look: Look) {
+  /** `isPlain` for a processor that draws: matt surfaces cost a third. */
+  constructor(look: Look, isPlain: boolean) {
     super();
     this.shapes = look.shapes;
     const shared = look.meshes.map(({ positions, normals }) => {
@@ -38,7 +41,7 @@ export class Bodies extends Group {
       return geometry;
     });
     this.parts = look.shapes.map((shape) => {
-      const part = new Mesh(shared[shape.mesh] ?? geometryOf(shape), materialOf(shape));
+      const part = new Mesh(shared[shape.mesh] ?? geometryOf(shape), materialOf(shape, isPlain));
       part.matrixAutoUpdate = false;
       part.castShadow = shape.kind !== 'plane';
       part.receiveShadow = true;
@@ -97,15 +100,9 @@ function geometryOf({ kind, size: [x, y, z] }: Shape): BufferGeometry {
   }
 }
 
-function materialOf({ rgba: [red, green, blue, alpha], emission }: Shape): MeshStandardMaterial {
+function materialOf({ rgba: [red, green, blue, alpha], emission }: Shape, isPlain: boolean): Material {
   const color = new Color().setRGB(red, green, blue, SRGBColorSpace);
-  return new MeshStandardMaterial({
-    color,
-    emissive: color,
-    emissiveIntensity: emission,
-    roughness: 0.55,
-    metalness: 0.08,
-    opacity: alpha,
-    transparent: alpha < 1,
-  });
+  const common = { color, emissive: color, emissiveIntensity: emission, opacity: alpha, transparent: alpha < 1 };
+  if (isPlain) return new MeshLambertMaterial(common);
+  return new MeshStandardMaterial({ ...common, roughness: 0.55, metalness: 0.08 });
 }

@@ -16,6 +16,12 @@ import type { Picture } from './picture';
 
 const REMOTE_STATE_PERIOD_MS = 1000;
 
+/** run.json as it came, and where it lay: the worker reads it for itself. */
+interface Source {
+  run: unknown;
+  base: string;
+}
+
 class Run {
   private readonly worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'run' });
   private readonly loading = new Loading();
@@ -31,6 +37,7 @@ class Run {
 
   constructor(
     private readonly run: RunSpec,
+    source: Source,
     private readonly facts: Facts,
   ) {
     this.driver = new Driver({
@@ -45,7 +52,7 @@ class Run {
       this.fail(`The simulation's script failed${event.message ? `: ${event.message}` : ' to load: load the page again'}.`);
     };
     const engineUrl = new URL(`${import.meta.env.BASE_URL}engine/`, window.location.href).href;
-    this.worker.postMessage({ type: 'load', run, engineUrl, realTime: true } satisfies ToWorker);
+    this.worker.postMessage({ type: 'load', ...source, engineUrl, realTime: true } satisfies ToWorker);
   }
 
   fail(message: string): void {
@@ -170,15 +177,15 @@ function runAddress(): string {
   return url.href;
 }
 
-async function fetchRun(): Promise<RunSpec> {
-  const address = runAddress();
-  const response = await fetch(address);
+async function fetchRun(): Promise<Source> {
+  const base = runAddress();
+  const response = await fetch(base);
   if (response.status === 404) throw new Error('There is no such run.');
   if (!response.ok) throw new Error(`The run cannot be fetched: the server says ${response.status}.`);
-  const json: unknown = await response.json().catch(() => {
+  const run: unknown = await response.json().catch(() => {
     throw new Error('run.json is no JSON.');
   });
-  return readRun(json, address);
+  return { run, base };
 }
 
 async function main(): Promise<void> {
@@ -187,10 +194,11 @@ async function main(): Promise<void> {
   try {
     const missing = missingFeature();
     if (missing !== null) throw new Error(missing);
-    const run = await fetchRun();
+    const source = await fetchRun();
+    const run = readRun(source.run, source.base);
     setText(byId('title', HTMLElement), run.title);
     document.title = `${run.title} · lerobot arena`;
-    new Run(run, facts);
+    new Run(run, source, facts);
   } catch (reason) {
     const message = reason instanceof Error ? reason.message : String(reason);
     byId('loading', HTMLElement).hidden = true;

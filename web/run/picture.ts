@@ -16,10 +16,11 @@ const QUALITIES = [
   { ratio: 2, shadows: true, periodMs: 0 },
   { ratio: 1, shadows: true, periodMs: 0 },
   { ratio: 1, shadows: false, periodMs: 0 },
-  { ratio: 0.6, shadows: false, periodMs: 120 },
+  { ratio: 0.5, shadows: false, periodMs: 150 },
 ] as const;
+const PLAINEST = QUALITIES.length - 1;
 const SLOW_FRAME_MS = 45;
-const FRAMES_PER_VERDICT = 12;
+const FRAMES_PER_VERDICT = 8;
 const VIEW_FROM = new Vector3(1.75, -2.4, 1.15);
 
 export class Picture {
@@ -42,13 +43,17 @@ export class Picture {
     model: Look,
     private readonly look: () => void,
   ) {
-    this.renderer = new WebGLRenderer({ canvas, antialias: true });
+    const hardware = canvas.getContext('webgl2', { antialias: true, failIfMajorPerformanceCaveat: true });
+    const context = hardware ?? canvas.getContext('webgl2', { antialias: false });
+    if (context === null) throw new Error('There is no WebGL here.');
+    if (hardware === null) this.quality = PLAINEST;
+    this.renderer = new WebGLRenderer({ canvas, context });
     this.renderer.shadowMap.type = PCFShadowMap;
     this.camera.up.set(0, 0, 1);
     this.orbit = new OrbitControls(this.camera, canvas);
     this.orbit.enableDamping = true;
     this.orbit.maxPolarAngle = Math.PI * 0.495;
-    this.bodies = new Bodies(model);
+    this.bodies = new Bodies(model, hardware === null);
     this.surroundings = new Surroundings(this.bodies);
     this.applyQuality();
     this.renderer.setAnimationLoop((nowMs) => this.draw(nowMs));
@@ -73,6 +78,7 @@ export class Picture {
   async dress(url: string, transform: Transform): Promise<void> {
     this.surroundings.scene.add(await loadScene(url, transform));
     this.bodies.hideScene();
+    this.canvas.dataset['scene'] = 'dressed';
   }
 
   toggleFollow(): void {
@@ -124,7 +130,7 @@ export class Picture {
     if (this.frames.length < FRAMES_PER_VERDICT) return;
     const median = this.frames.sort((one, other) => one - other)[FRAMES_PER_VERDICT / 2] ?? 0;
     this.frames = [];
-    if (median < SLOW_FRAME_MS || this.quality === QUALITIES.length - 1) return;
+    if (median < SLOW_FRAME_MS || this.quality === PLAINEST) return;
     this.quality += 1;
     this.applyQuality();
   }

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the page and its worker say to each other. The worker has the physics and the policy; the page only looks.
 
-import type { RunSpec } from './spec';
-
 /** vx and vy in m/s, wz in rad/s, in the robot's own frame. */
 export type Command = readonly [number, number, number];
 
 export type ToWorker =
-  /** `realTime: false` waits for `advance`. */
-  | { type: 'load'; run: RunSpec; engineUrl: string; realTime: boolean }
+  /** `run` is run.json, and `base` where it lay; `engineUrl` ends with a slash. `realTime: false` waits for `advance`. */
+  | { type: 'load'; run: unknown; base: string; engineUrl: string; realTime: boolean }
   /** Answered with `applied` when it has come into force; so are `command` and `reset`. */
   | { type: 'command'; command: Command; seq: number }
   | { type: 'reset'; seq: number }

@@ -9,7 +9,7 @@ import {
   HemisphereLight,
   LinearMipmapLinearFilter,
   Mesh,
-  MeshStandardMaterial,
+  MeshLambertMaterial,
   PlaneGeometry,
   RepeatWrapping,
   Scene,
@@ -80,7 +80,7 @@ export class Surroundings {
 
   /** A plane without borders becomes a wide sheet with lines of a metre, in the plane's own frame. */
   private cover(plane: Mesh): Mesh {
-    const sheet = new Mesh(new PlaneGeometry(GROUND_M, GROUND_M), new MeshStandardMaterial({ map: this.texture, roughness: 0.95 }));
+    const sheet = new Mesh(new PlaneGeometry(GROUND_M, GROUND_M), new MeshLambertMaterial({ map: this.texture }));
     sheet.receiveShadow = true;
     plane.geometry = new PlaneGeometry(0, 0);
     plane.add(sheet);

@@ -9,7 +9,7 @@ import { Pace } from './pace';
 import type { FromWorker, Stage, State, ToWorker, TraceRow } from './protocol';
 import { findRobot } from './robot';
 import { Runner, type World } from './runner';
-import type { RunSpec } from './spec';
+import { readRun, type RunSpec } from './spec';
 
 const STATE_PERIOD_MS = 100;
 
@@ -99,7 +99,7 @@ let isRealTime = true;
 page.onmessage = ({ data: message }) => {
   if (message.type === 'load') {
     isRealTime = message.realTime;
-    void load(message.run, message.engineUrl).catch(fail);
+    void load(message).catch(fail);
   } else if (session === null) {
     if (message.type !== 'look') fail(new Error('The robot is not there yet.'));
   } else {
@@ -126,10 +126,11 @@ function obey(live: Session, message: Exclude<ToWorker, { type: 'load' }>): void
   }
 }
 
-async function load(run: RunSpec, engineUrl: string): Promise<void> {
+async function load(message: Extract<ToWorker, { type: 'load' }>): Promise<void> {
+  const run: RunSpec = readRun(message.run, message.base);
   const startedMs = performance.now();
   const [engine, zip, network, benchmark] = await Promise.all([
-    startEngine(engineUrl, progress('engine')),
+    startEngine(message.engineUrl, progress('engine')),
     download(run.bundleUrl, progress('robot')),
     download(run.modelUrl, progress('policy')),
     run.benchmarkUrl === null ? null : download(run.benchmarkUrl, () => undefined),
@@ -177,7 +178,8 @@ function compile(mujoco: MujocoModule, files: ReadonlyMap<string, Uint8Array>, e
   try {
     return mujoco.MjModel.from_xml_path(path);
   } catch (reason) {
-    throw new Error(`MuJoCo cannot compile the robot: ${said(reason)}`);
+    const lines = said(reason).replace(/^MuJoCo Error: (Loading error: )?/, '').trim().split(/\s*\n\s*/);
+    throw new Error(`MuJoCo cannot compile the robot: ${lines.join('; ')}`);
   }
 }
 
