@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from lerobot_arena.bridge import access
 from lerobot_arena.core.principal import SCOPES, SESSIONS_READ, USER_SCOPES
+from lerobot_arena.platform.accounts.names import RESERVED, is_name
 from lerobot_arena.testing.bridge_rig import BASE, Rig, open_rig
 
 PASSWORD = "a long enough sentence"
@@ -218,3 +220,9 @@ async def test_accounts_survive_a_restart(rig_with: Callable[..., Any]) -> None:
     async with rig_with() as rig:
         assert (await rig.http.get("/auth/me", headers=staying)).json()["username"] == "ben"
         assert (await rig.http.get("/auth/me", headers=ended)).status_code == 401
+
+
+def test_nobody_is_called_like_a_path() -> None:
+    first = {row.path.split("/")[1] for row in access.ROWS}
+    missing = sorted(name for name in first if is_name(name) and name not in RESERVED)
+    assert not missing, f"add {missing} to RESERVED in platform/accounts/names.py, before a user has the name"

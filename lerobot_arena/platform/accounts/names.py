@@ -6,9 +6,10 @@ from collections.abc import Set
 
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.principal import ANONYMOUS_NAME, LOCAL_NAME, USER_SCOPES
+from lerobot_arena.core.reserved import ROUTE_SEGMENTS
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,37}[a-z0-9])?", re.ASCII)
-RESERVED = frozenset(
+RESERVED = ROUTE_SEGMENTS | frozenset(
     {
         ANONYMOUS_NAME,
         LOCAL_NAME,
@@ -39,7 +40,7 @@ RESERVED = frozenset(
         "user",
     }
 )
-"""Names that others would take for the system or its keepers."""
+"""Names that others would take for the system or its keepers, and those that hide a path."""
 
 
 def is_name(name: str) -> bool:
