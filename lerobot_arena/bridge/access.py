@@ -229,6 +229,8 @@ _ARENA = [
     *public("GET", "/api/arena/matchup/{matchup_id}"),
     *public("POST", "/api/arena/control", body_bytes=10_000),
     *public("POST", "/api/arena/vote", body_bytes=10_000),
+    *public("GET", "/arena/run/{matchup_id}/{simulation_id}"),
+    *public("GET", "/arena/run/{matchup_id}/{simulation_id}/run.json"),
     *public("GET", "/v1/leaderboard"),
     *public("GET", "/v1/leaderboard/wins"),
     *public("GET", "/v1/leaderboard/trials"),
@@ -243,6 +245,8 @@ _CATALOG = [
     *public("GET", "/api/catalog/{kinds}/{owner}/{slug:path}/versions"),
     *public("GET", "/api/catalog/{kinds}/{owner}/{slug:path}"),
     *account("DELETE", "/api/catalog/{kinds}/{owner}/{slug:path}", CATALOG_WRITE, _ONE),
+    *public("GET", "/{owner}"),
+    *public("GET", "/{owner}/{path:path}"),
 ]
 ROWS: tuple[Row, ...] = (
     *_PAGES,

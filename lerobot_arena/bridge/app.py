@@ -10,7 +10,7 @@ from lerobot_arena.bridge import access, description, docs_page, errors
 from lerobot_arena.bridge.border import Border
 from lerobot_arena.bridge.origin import OriginGuard
 from lerobot_arena.bridge.rate_limit import RateLimits
-from lerobot_arena.bridge.routes import ui
+from lerobot_arena.bridge.routes import runs, ui
 from lerobot_arena.bridge.secure_headers import SecureHeaders
 from lerobot_arena.bridge.services import Services
 from lerobot_arena.bridge.size_limit import SizeLimit
@@ -19,7 +19,7 @@ from lerobot_arena.bridge.size_limit import SizeLimit
 ROUTES = (
     "health", "sessions", "control", "debug", "arms", "runtime", "boundaries", "telemetry", "recorder",
     "recordings", "recorded_risk", "risk_log", "metrics", "auth", "api_tokens", "audit", "arena", "leaderboard",
-    "publish", "published", "rooms_robotics", "rooms_video", "ui",
+    "publish", "published", "runs", "rooms_robotics", "rooms_video", "ui",
 )  # fmt: skip
 # The hosted layout of the original server has these below /api as well.
 ALSO_BELOW_API = ("sessions", "control", "debug", "health", "recordings", "rooms_robotics", "rooms_video")
@@ -47,6 +47,7 @@ def create_app(services: Services) -> FastAPI:
             app.include_router(router, prefix="/api", include_in_schema=False)
     ui.mount(app)
     docs_page.add_docs(app)
+    runs.add_last(app)
     description.describe(app)
     errors.register(app)
     _guard_the_border(app, services)
