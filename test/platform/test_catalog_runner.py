@@ -236,7 +236,7 @@ def test_a_fall_is_remembered_until_the_reset(cart: Cart) -> None:
     runner = cart(spec_with(initial=upside_down))
     assert runner.step().fell
     low = cart(spec_with(fell={"min_height": 0.2, "max_tilt_deg": None}))
-    assert low.step().fell
+    assert low.step().fell is True
     never = cart(spec_with(initial=upside_down, fell=None))
     assert not never.step(10).fell
 

@@ -136,12 +136,11 @@ class Runner:
         if self.body.base is None:
             return False
         rule = self.spec.fell
-        is_low = rule.min_height is not None and self.body.base_pose()[0][2] < rule.min_height
+        if rule.min_height is not None and float(self.body.base_pose()[0][2]) < rule.min_height:
+            return True
         upright = -float(self.body.projected_gravity()[2])
-        return is_low or (
-            rule.max_tilt_deg is not None
-            and math.degrees(math.acos(max(-1.0, min(1.0, upright)))) > rule.max_tilt_deg
-        )
+        tilt_deg = math.degrees(math.acos(max(-1.0, min(1.0, upright))))
+        return rule.max_tilt_deg is not None and tilt_deg > rule.max_tilt_deg
 
 
 def _readings(runner: Runner) -> dict[str, Callable[[Mapping[str, float]], FloatArray]]:
