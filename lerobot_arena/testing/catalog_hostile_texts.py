@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lerobot_arena.testing.catalog_files import cart_deploy
@@ -16,15 +17,13 @@ _LOL = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 def texts() -> list[Hostile]:
     """Deploy YAMLs, and contract files."""
-    deploys = [Hostile(f"yaml_{name}", "deploy", lambda: b"", says, text) for name, says, text in _YAMLS]
+    deploys = [Hostile(f"yaml_{name}", "deploy", bytes, says, text) for name, says, text in _YAMLS]
     changed = [
-        Hostile(f"deploy_{name}", "deploy", lambda: b"", says, json.dumps(_changed(change)))
+        Hostile(f"deploy_{name}", "deploy", bytes, says, json.dumps(_changed(change)))
         for name, says, change in _DEPLOYS
     ]
     contracts = [
-        Hostile(
-            f"contract_{name}", "contract", lambda text=text: text.encode("utf-8", "surrogateescape"), says
-        )
+        Hostile(f"contract_{name}", "contract", partial(text.encode, "utf-8", "surrogateescape"), says)
         for name, says, text in _CONTRACTS
     ]
     return deploys + changed + contracts

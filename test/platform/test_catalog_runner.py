@@ -288,7 +288,7 @@ def test_a_robot_without_a_base_runs_what_needs_none(tmp_path: Path) -> None:
     (tmp_path / "p.onnx").write_bytes(linear_onnx(np.zeros((3, 2))))
     needs_none = spec_with(observations=[{"name": "command"}], control_dt=0.02)
     assert Runner(tmp_path / "robot.xml", tmp_path / "p.onnx", needs_none).step(5).distance_m == 0
-    with pytest.raises(InvalidInput, match="no free joint"):
+    with pytest.raises(InvalidInput, match="observes base_ang_vel, but the robot has no free joint"):
         Runner(
             tmp_path / "robot.xml", tmp_path / "p.onnx", spec_with(observations=[{"name": "base_ang_vel"}])
         )

@@ -10,9 +10,12 @@ import numpy as np
 from lerobot_arena.core.errors import InvalidInput, PolicyFailed, Unavailable
 from lerobot_arena.core.observation import FloatArray
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
+from lerobot_arena.platform.catalog.terms import TERMS
 
 DT_TOLERANCE = 0.01
 HOME = "home"
+SENSORS = {"base_lin_vel": "imu_lin_vel", "base_ang_vel": "imu_ang_vel"}
+"""Of these terms, when the model has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,8 @@ class Body:
         self._qpos = model.jnt_qposadr[joints]
         self._dof = model.jnt_dofadr[joints]
         self.base = _base(model)
-        if spec.needs_base and self.base is None:
-            raise InvalidInput(
-                "The policy observes or places the robot's base, but the robot has no free joint."
-            )
+        self._sensors = {term: _sensor(model, name) for term, name in SENSORS.items()}
+        self._check_base()
         self.substeps = _substeps(model, spec)
         self._actuators = _position_actuators(model, joints, spec)
         if self._actuators is None:
@@ -63,7 +64,6 @@ class Body:
                 model.dof_armature[self._dof] = spec.armature
         self._stiffness = np.array(spec.stiffness)
         self._default = np.array(spec.default_joint_pos)
-        self._sensors = {name: _sensor(model, name) for name in ("imu_lin_vel", "imu_ang_vel")}
 
     def reset(self) -> None:
         """To the keyframe `home`, or the first, or qpos0; then the spec's start and default pose, at rest."""
@@ -101,12 +101,12 @@ class Body:
     def base_lin_vel(self) -> FloatArray:
         """m/s, in the base's frame."""
         return self._measured(
-            "imu_lin_vel", lambda base: self._rotation().T @ self.data.qvel[base.dof : base.dof + 3]
+            "base_lin_vel", lambda base: self._rotation().T @ self.data.qvel[base.dof : base.dof + 3]
         )
 
     def base_ang_vel(self) -> FloatArray:
         """rad/s, in the base's frame."""
-        return self._measured("imu_ang_vel", lambda base: self.data.qvel[base.dof + 3 : base.dof + 6].copy())
+        return self._measured("base_ang_vel", lambda base: self.data.qvel[base.dof + 3 : base.dof + 6].copy())
 
     def projected_gravity(self) -> FloatArray:
         """The world's −z in the base's frame."""
@@ -127,8 +127,16 @@ class Body:
         at = self.base.qpos
         return self.data.qpos[at : at + 3].copy(), self.data.qpos[at + 3 : at + 7].copy()
 
-    def _measured(self, sensor: str, otherwise: Any) -> FloatArray:
-        where = self._sensors[sensor]
+    def _check_base(self) -> None:
+        """A sensor stands in for what the free joint would tell."""
+        names = (term.name for term in self._spec.observations)
+        needing = [name for name in names if TERMS[name].needs_base and not self._sensors.get(name)]
+        if self.base is None and (needing or self._spec.initial is not None):
+            asks = f"observes {needing[0]}" if needing else "says where to start"
+            raise InvalidInput(f"The policy {asks}, but the robot has no free joint.")
+
+    def _measured(self, term: str, otherwise: Any) -> FloatArray:
+        where = self._sensors[term]
         if where is not None:
             return np.asarray(self.data.sensordata[where].copy())
         assert self.base is not None, "checked against the spec at the start"

@@ -83,11 +83,6 @@ class ControlSpec:
         """Numbers the network is given: Σ width · history."""
         return sum(term.width(len(self.joint_names)) * term.history_length for term in self.observations)
 
-    @property
-    def needs_base(self) -> bool:
-        """Has a meaning only on a robot with a free joint."""
-        return self.initial is not None or any(TERMS[term.name].needs_base for term in self.observations)
-
     def check_network(self, input_width: int, output_width: int) -> None:
         """Raises InvalidInput with the sum of the terms when the network has other sizes."""
         joints = len(self.joint_names)

@@ -123,8 +123,8 @@ class Runner:
         return np.asarray(clipped * np.asarray(term.scale), np.float32)
 
     def gait_phase(self, params: Mapping[str, float]) -> FloatArray:
-        """Sine and cosine of the time since the reset in periods."""
-        angle = 2.0 * math.pi * self._ticks * self.spec.control_dt / params["period"]
+        """Sine and cosine of the simulation's time in periods."""
+        angle = 2.0 * math.pi * self.body.data.time / params["period"]
         return np.array([math.sin(angle), math.cos(angle)])
 
     @property
