@@ -105,6 +105,7 @@ RUN_TIME = [
     "mcap-ros2-support",
     "zstandard",
     "foxglove-sdk>=0.30",
+    "trimesh",  # scenes (GLB); robots of the catalog need MuJoCo, the extra `sim`
 ]
 
 _WHEELS_EXIST = 'platform_system == "Linux" and platform_machine == "x86_64"'
