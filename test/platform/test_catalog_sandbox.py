@@ -196,6 +196,8 @@ def test_a_path_of_this_machine_is_not_told(asked: Asked) -> None:
 def test_a_library_that_is_missing_is_not_the_files_fault(asked: Asked) -> None:
     with pytest.raises(Unavailable, match="install it"):
         asked("from lerobot_arena.core.errors import Unavailable; raise Unavailable('MuJoCo: install it.')")
+    with pytest.raises(Unavailable, match="No module named 'mujoco_of_another_world'"):
+        asked("import mujoco_of_another_world")
 
 
 def test_only_so_many_at_once(tmp_path: Path) -> None:

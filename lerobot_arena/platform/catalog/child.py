@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lerobot_arena
-from lerobot_arena.core.errors import ArenaError, InvalidInput
+from lerobot_arena.core.errors import ArenaError, InvalidInput, Unavailable
 from lerobot_arena.platform.catalog.confine import give_up
 from lerobot_arena.platform.catalog.limits import ChildLimits
 
@@ -48,6 +48,8 @@ def _answer(job: str, question: dict[str, Any], files: dict[str, Path], folder: 
         from lerobot_arena.platform.catalog.jobs import JOBS
 
         return {"ok": True, "result": JOBS[job](question, files, folder)}
+    except ImportError as error:
+        return _refusal(Unavailable(f"This machine cannot check it: {error}."), hidden)
     except MemoryError:
         return _refusal(InvalidInput("It takes more memory to open than is allowed here."), hidden)
     except RecursionError:
