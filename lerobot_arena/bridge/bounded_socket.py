@@ -52,6 +52,15 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             return
         super().handle_cont(event)
 
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:
+            # Frames before the handshake was answered: no client does that by accident.
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1002, "reason": "too early"})
+            self.close_sent = True
+            self._cut_off()
+            return
+        super().handle_parser_exception()
+
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self._cut_off()
