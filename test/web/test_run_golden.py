@@ -87,6 +87,26 @@ def test_two_seconds_are_the_same_in_the_browser(
     assert here[-1][1][0] > 0.5 and abs(here[-1][1][6]) > 0.05
 
 
+def test_the_server_s_runner_goes_the_same_way(stage: "tuple[RunPageServer, Page]", tmp_path: Path) -> None:
+    from lerobot_arena.platform.catalog.control_spec import from_json
+    from lerobot_arena.platform.catalog.runner import Runner
+
+    _, page = stage
+    there = page.evaluate(PLAY, {"run": rover_run(), "drives": DRIVES})
+    _model(tmp_path, actuators=False)
+    (tmp_path / "policy.onnx").write_bytes(rover_policy())
+    runner = Runner(tmp_path / ENTRY_XML, tmp_path / "policy.onnx", from_json(rover_control()))
+    rows = iter(there)
+    for command, ticks in DRIVES:
+        runner.command(*command)
+        for _ in range(ticks):
+            state = runner.step()
+            theirs = next(rows)
+            assert theirs["timeS"] == pytest.approx(state.time_s, abs=1e-9)
+            assert np.abs(runner.body.data.qpos - theirs["qpos"]).max() < POSITION_TOLERANCE
+            assert np.abs(runner.body.data.qvel - theirs["qvel"]).max() < SPEED_TOLERANCE
+
+
 def _play_in_python(folder: Path, actuators: bool) -> list[tuple[float, Any, Any, Any]]:
     import onnxruntime
 

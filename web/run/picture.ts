@@ -21,7 +21,8 @@ const QUALITIES = [
 const PLAINEST = QUALITIES.length - 1;
 const SLOW_FRAME_MS = 45;
 const FRAMES_PER_VERDICT = 8;
-const VIEW_FROM = new Vector3(1.75, -2.4, 1.15);
+const VIEW_FROM = new Vector3(-1.65, -1.25, 0.75);
+const SOFTWARE = /swiftshader|llvmpipe|software|basic render/i;
 
 export class Picture {
   private readonly renderer: WebGLRenderer;
@@ -43,17 +44,15 @@ export class Picture {
     model: Look,
     private readonly look: () => void,
   ) {
-    const hardware = canvas.getContext('webgl2', { antialias: true, failIfMajorPerformanceCaveat: true });
-    const context = hardware ?? canvas.getContext('webgl2', { antialias: false });
-    if (context === null) throw new Error('There is no WebGL here.');
-    if (hardware === null) this.quality = PLAINEST;
-    this.renderer = new WebGLRenderer({ canvas, context });
+    const isPlain = drawsOnProcessor();
+    if (isPlain) this.quality = PLAINEST;
+    this.renderer = new WebGLRenderer({ canvas, antialias: !isPlain });
     this.renderer.shadowMap.type = PCFShadowMap;
     this.camera.up.set(0, 0, 1);
     this.orbit = new OrbitControls(this.camera, canvas);
     this.orbit.enableDamping = true;
     this.orbit.maxPolarAngle = Math.PI * 0.495;
-    this.bodies = new Bodies(model, hardware === null);
+    this.bodies = new Bodies(model, isPlain);
     this.surroundings = new Surroundings(this.bodies);
     this.applyQuality();
     this.renderer.setAnimationLoop((nowMs) => this.draw(nowMs));
@@ -107,9 +106,10 @@ export class Picture {
   /** From behind and above, as far as the robot is large. */
   private aim(): void {
     this.isPlaced = true;
-    const reach = this.bodies.robotSizeM();
+    const reach = Math.max(0.3, this.bodies.robotSizeM());
+    const narrow = Math.min(1, this.camera.aspect);
     this.orbit.target.copy(this.base);
-    this.camera.position.copy(this.base).addScaledVector(VIEW_FROM, Math.max(0.35, reach));
+    this.camera.position.copy(this.base).addScaledVector(VIEW_FROM, reach / narrow);
     this.orbit.minDistance = reach * 0.4;
     this.orbit.maxDistance = reach * 25;
     this.surroundings.fitTo(reach);
@@ -141,4 +141,14 @@ export class Picture {
     this.renderer.shadowMap.enabled = shadows;
     this.surroundings.castShadows(shadows);
   }
+}
+
+/** Throws an Error when there is no WebGL at all. */
+function drawsOnProcessor(): boolean {
+  const context = document.createElement('canvas').getContext('webgl2');
+  if (context === null) throw new Error('There is no WebGL here.');
+  const told = context.getExtension('WEBGL_debug_renderer_info');
+  const name = String(context.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : context.RENDERER));
+  context.getExtension('WEBGL_lose_context')?.loseContext();
+  return SOFTWARE.test(name);
 }

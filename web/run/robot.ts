@@ -7,9 +7,9 @@ import type { ControlSpec } from './spec';
 const FREE = 0;
 const HINGE = 3;
 const SLIDE = 2;
-const FIXED_GAIN = 0;
 const AFFINE_BIAS = 1;
 const ON_JOINT = 0;
+const DT_TOLERANCE = 0.01;
 
 /** Addresses in qpos, qvel, ctrl and sensordata. */
 export interface Robot {
@@ -20,8 +20,6 @@ export interface Robot {
   actuators: readonly number[] | null;
   /** The free joint. */
   base: { readonly qposAt: number; readonly dofAt: number } | null;
-  /** Whose position is told where there is no free joint. */
-  baseBody: number;
   linearVelocitySensorAt: number | null;
   angularVelocitySensorAt: number | null;
   /** Keyframe a reset starts from. */
@@ -34,19 +32,24 @@ export interface Robot {
 export function findRobot(mujoco: MujocoModule, model: MjModel, spec: ControlSpec): Robot {
   const joints = spec.jointNames.map((name) => findJoint(mujoco, model, name));
   const free = Array.from(model.jnt_type as Int32Array).indexOf(FREE);
-  const substeps = Math.round(spec.controlDtS / model.opt.timestep);
-  if (substeps < 1) throw new Error(`The control period of ${spec.controlDtS} s is shorter than the robot's time step.`);
   return {
     qposAt: joints.map((joint) => model.jnt_qposadr[joint]),
     dofAt: joints.map((joint) => model.jnt_dofadr[joint]),
     actuators: findActuators(model, joints),
     base: free < 0 ? null : { qposAt: model.jnt_qposadr[free], dofAt: model.jnt_dofadr[free] },
-    baseBody: model.body_rootid[model.jnt_bodyid[joints[0] ?? 0]],
     linearVelocitySensorAt: findSensor(mujoco, model, 'imu_lin_vel'),
     angularVelocitySensorAt: findSensor(mujoco, model, 'imu_ang_vel'),
     keyframe: findKeyframe(mujoco, model),
-    substeps,
+    substeps: countSubsteps(model.opt.timestep, spec.controlDtS),
   };
+}
+
+function countSubsteps(timestepS: number, controlDtS: number): number {
+  const steps = Math.round(controlDtS / timestepS);
+  if (steps < 1 || Math.abs(steps * timestepS - controlDtS) > DT_TOLERANCE * controlDtS) {
+    throw new Error(`The control period of ${controlDtS} s is no multiple of the robot's time step of ${timestepS} s.`);
+  }
+  return steps;
 }
 
 function findJoint(mujoco: MujocoModule, model: MjModel, name: string): number {
@@ -61,7 +64,6 @@ function findActuators(model: MjModel, joints: readonly number[]): number[] | nu
   for (let actuator = 0; actuator < model.nu; actuator += 1) {
     const isPosition =
       model.actuator_trntype[actuator] === ON_JOINT &&
-      model.actuator_gaintype[actuator] === FIXED_GAIN &&
       model.actuator_biastype[actuator] === AFFINE_BIAS &&
       model.actuator_biasprm[actuator * stride(model.actuator_biasprm, model.nu) + 1] !== 0;
     if (isPosition) drives.set(model.actuator_trnid[2 * actuator], actuator);

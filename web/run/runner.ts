@@ -97,11 +97,11 @@ export class Runner {
     };
   }
 
+  /** The origin where there is no free joint. */
   basePos(): [number, number, number] {
     const { data, robot } = this.world;
-    const [x, y, z] = robot.base
-      ? data.qpos.slice(robot.base.qposAt, robot.base.qposAt + 3)
-      : data.xpos.slice(3 * robot.baseBody, 3 * robot.baseBody + 3);
+    if (robot.base === null) return [0, 0, 0];
+    const [x, y, z] = data.qpos.slice(robot.base.qposAt, robot.base.qposAt + 3);
     return [x, y, z];
   }
 
