@@ -52,6 +52,7 @@ class Stage:
         self._last: Picture | None = None
         self._shown: Shown | None = None
         self._changed = asyncio.Condition()
+        self._had_picture = False
         self._number = 0
         self._due_s = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -64,6 +65,7 @@ class Stage:
     def put(self, picture: Picture) -> None:
         """The room's newest picture, H×W×3 rgb."""
         self._clock.on_frame(time.monotonic())
+        self._had_picture = True
         if self._task is not None:
             self._newest = picture
             self._has_new.set()
@@ -121,7 +123,8 @@ class Stage:
         loss = self._clock.look(time.monotonic())
         if loss is None:
             return
-        if loss.is_new:
+        # Before the first picture nothing was lost; who watches sees that none comes.
+        if loss.is_new and self._had_picture:
             self._on_loss(loss)
         width, height = self.size
         last = self._last

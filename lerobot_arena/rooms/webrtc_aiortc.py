@@ -15,28 +15,59 @@ from lerobot_arena.rooms.webrtc_stamps import CaptureStamps
 
 VIDEO_HZ = 90_000
 _LEAST_BITRATE = 100_000
+_ASK_AGAIN_FRAMES = 15
 _RECEIVER, _SENDER = "_RTCRtpReceiver__", "_RTCRtpSender__"
 _DECODERS = {"video/vp8": "vp8", "video/h264": "h264"}
 _ENCODERS = {"video/vp8": ("Vp8Encoder", "vpx"), "video/h264": ("H264Encoder", "h264")}
 
 
+def is_key_frame(name: str, data: bytes) -> bool:
+    """The frame can be decoded without earlier ones: VP8 (RFC 6386 §9.1) or H.264 with an IDR slice."""
+    if name == "vp8":
+        return bool(data) and not data[0] & 1
+    start = data.find(b"\0\0\1")
+    while 0 <= start < len(data) - 3:
+        if data[start + 3] & 0x1F == 5:
+            return True
+        start = data.find(b"\0\0\1", start + 3)
+    return False
+
+
 class BoundedDecoder:
-    """FFmpeg's own decoder, which looks at a picture's size before it allocates; libvpx, aiortc's, does not."""
+    """FFmpeg's own decoder, which looks at a picture's size before it allocates; libvpx, aiortc's, does not.
+
+    After a loss nothing is shown until a key frame: what lies between is smeared, and a policy would act on it.
+    """
 
     def __init__(self, name: str, largest_pixels: int) -> None:
         import av
 
+        self._name, self._waited = name, 0
         self._codec: Any = av.CodecContext.create(name, "r")
         self._codec.options = {"max_pixels": str(largest_pixels)}
         self._codec.thread_count = 1
+        self._needs_key = True
 
     def decode(self, encoded_frame: Any) -> list[Any]:
         """Frames of an EncodedFrame. Raises av.FFmpegError, which aiortc answers with a request for a key frame."""
         import av
 
+        self._needs_key |= getattr(encoded_frame, "is_after_loss", False)
+        if self._needs_key and not is_key_frame(self._name, encoded_frame.data):
+            self._waited += 1
+            # The request may have been lost as well.
+            if self._waited % _ASK_AGAIN_FRAMES == 0:
+                raise av.error.InvalidDataError(0, "no key frame yet")
+            return []
         packet = av.Packet(encoded_frame.data)
         packet.pts = encoded_frame.timestamp
-        return list(self._codec.decode(packet))
+        try:
+            frames = list(self._codec.decode(packet))
+        except av.FFmpegError:
+            self._needs_key = True
+            raise
+        self._needs_key, self._waited = False, 0
+        return frames
 
 
 class PacedEncoder:

@@ -16,10 +16,11 @@ _HALF, _WHOLE = 1 << 15, 1 << 16
 
 @dataclass(slots=True)
 class EncodedFrame:
-    """What the decoder is given; `timestamp` is RTP's, 90 kHz."""
+    """What the decoder is given; `timestamp` is RTP's, 90 kHz. `is_after_loss`: the frame before it is missing."""
 
     data: bytes
     timestamp: int
+    is_after_loss: bool = False
 
 
 class FrameAssembler:
@@ -27,12 +28,13 @@ class FrameAssembler:
 
     capacity = CAPACITY
 
-    def __init__(self, *, patience_s: float = 0.25, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, patience_s: float = 0.6, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience_s, self._clock = patience_s, clock
         self._packets: dict[int, Any] = {}
         self._next: int | None = None
         self._newest = 0
         self._blocked_at: float | None = None
+        self._has_lost = False
         self.taken_bytes = 0
 
     def add(self, packet: Any) -> tuple[bool, EncodedFrame | None]:
@@ -49,10 +51,11 @@ class FrameAssembler:
             self._blocked_at, is_lost = None, True
         self._packets[number] = packet
         self._newest = max(self._newest, number)
+        self._has_lost |= is_lost
         frame = self._take()
-        if frame is None:
-            is_lost |= self._give_up()
-            frame = self._take() if is_lost else None
+        if frame is None and self._give_up():
+            is_lost = self._has_lost = True
+            frame = self._take()
         return is_lost, frame
 
     def _unwrap(self, number: int) -> int:
@@ -81,9 +84,10 @@ class FrameAssembler:
             del self._packets[taken]
         self._next, self._blocked_at = number, None
         assert timestamp is not None
-        data = b"".join(parts)
+        data, is_after_loss = b"".join(parts), self._has_lost
         self.taken_bytes += len(data)
-        return EncodedFrame(data, timestamp)
+        self._has_lost = False
+        return EncodedFrame(data, timestamp, is_after_loss)
 
     def _give_up(self) -> bool:
         """Go on behind a gap that has lasted too long; False while it may still be filled, or is none."""

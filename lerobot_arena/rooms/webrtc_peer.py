@@ -76,10 +76,10 @@ def _import() -> None:
 
 
 @cache
-def _prepare(ice_addresses: tuple[str, ...]) -> None:
-    """Once for the process, and not before the first connection: aiortc takes 70 MB."""
+def _present() -> tuple[str, ...]:
+    """Addresses before ours are put in their place; not before the first connection, because aiortc takes 70 MB."""
     use_decoders(LARGEST_WIDTH * LARGEST_HEIGHT)
-    use_addresses(host_addresses(ice_addresses, present_addresses()))
+    return tuple(present_addresses())
 
 
 def check_sdp(sdp: str) -> None:
@@ -105,7 +105,7 @@ class Peer:
     def __init__(self, settings: PeerSettings, on_end: Callable[["Peer"], None]) -> None:
         from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCPeerConnection
 
-        _prepare(settings.ice_addresses)
+        use_addresses(host_addresses(settings.ice_addresses, _present()))
         servers = [
             RTCIceServer(server["urls"], server.get("username"), server.get("credential"))
             for server in settings.ice_servers()

@@ -48,12 +48,12 @@ class SeenTopics:
 class HubRig:
     """A media hub, and the bridge's part of the talk: `said` is all that came from it."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, settings: PeerSettings | None = None, **limits: int) -> None:
         self.topics = SeenTopics()
         self.said: list[tuple[str, str, dict[str, Any]]] = []
         self._came = asyncio.Event()
         bounds = {"max_rooms": 4, "max_peers": 8, "max_peers_per_room": 6, **limits}
-        self.hub = MediaHub(self.topics, self._on_said, settings=PeerSettings(), **bounds)
+        self.hub = MediaHub(self.topics, self._on_said, settings=settings or PeerSettings(), **bounds)
 
     def _on_said(self, said: MediaSignal) -> None:
         self.said.append((said.kind, said.participant, payload_of(said)))

@@ -19,8 +19,8 @@ from lerobot_arena.rooms.media_rules import (
     role_of_offer,
 )
 from lerobot_arena.rooms.video_config import VideoConfig
-from lerobot_arena.rooms.webrtc_aiortc import BoundedDecoder, PacedEncoder
-from lerobot_arena.rooms.webrtc_jitter import CAPACITY, FrameAssembler
+from lerobot_arena.rooms.webrtc_aiortc import BoundedDecoder, PacedEncoder, is_key_frame
+from lerobot_arena.rooms.webrtc_jitter import CAPACITY, EncodedFrame, FrameAssembler
 from lerobot_arena.rooms.webrtc_peer import _resolvable, _with_bandwidth
 from lerobot_arena.rooms.webrtc_stamps import CaptureStamps, ntp_to_ns
 
@@ -88,12 +88,15 @@ def test_a_lost_packet_is_waited_for_and_then_given_up_for_a_key_frame() -> None
     for packet in packets[1:6]:
         if packet is not lost:
             assert assembler.add(packet) == (False, None)
-    now[0] = 0.3
+    now[0] = 0.7
     is_lost, frame = assembler.add(packets[6])
     assert is_lost, "a key frame is asked for"
-    assert frame is not None and frame.timestamp == 6000, "and the next whole frame is shown"
+    assert frame is not None and frame.timestamp == 6000 and frame.is_after_loss, (
+        "and the next whole frame is tried"
+    )
     assert assembler.add(lost) == (False, None), "what comes too late is nothing"
-    assert assembler.add(packets[7])[1].timestamp == 9000  # type: ignore[union-attr]
+    following = assembler.add(packets[7])[1]
+    assert following is not None and following.timestamp == 9000 and not following.is_after_loss
 
 
 def test_a_gap_that_is_filled_in_time_costs_no_frame() -> None:
@@ -152,22 +155,30 @@ def test_stamps_rise_while_clocks_run_and_never_lie_ahead(steps: list[tuple[int,
 
 def encoded(mime: str, width: int, height: int) -> bytes:
     """A key frame as it comes out of RTP packets."""
+    return encoded_stream(mime, 1, keys={0}, width=width, height=height)[0]
+
+
+def encoded_stream(
+    mime: str, count: int, *, keys: set[int], width: int = 320, height: int = 240
+) -> list[bytes]:
     import av
     from aiortc.codecs import depayload, get_encoder
     from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
     codec = RTCRtpCodecParameters(mimeType=mime, clockRate=90_000, payloadType=97)
-    frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 90, np.uint8), format="rgb24")
-    frame.pts, frame.time_base = 0, Fraction(1, 90_000)
-    payloads, _ = get_encoder(codec).encode(frame, True)
-    return b"".join(depayload(codec, payload) for payload in payloads)
+    encoder, stream = get_encoder(codec), []
+    for number in range(count):
+        pixels = np.full((height, width, 3), 90 + number, np.uint8)
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        frame.pts, frame.time_base = number * 3000, Fraction(1, 90_000)
+        payloads, _ = encoder.encode(frame, number in keys)
+        stream.append(b"".join(depayload(codec, payload) for payload in payloads))
+    return stream
 
 
 @pytest.mark.parametrize(("mime", "name"), [("video/VP8", "vp8"), ("video/H264", "h264")])
 def test_a_picture_beyond_the_bound_is_refused_before_memory_is_taken(mime: str, name: str) -> None:
     import av
-
-    from lerobot_arena.rooms.webrtc_jitter import EncodedFrame
 
     small, large = encoded(mime, 320, 240), encoded(mime, 640, 480)
     decoder = BoundedDecoder(name, 320 * 240)
@@ -180,6 +191,27 @@ def test_a_picture_beyond_the_bound_is_refused_before_memory_is_taken(mime: str,
             assert BoundedDecoder(name, 320 * 240).decode(EncodedFrame(garbage, 0)) == []
         except av.FFmpegError:
             continue
+
+
+@pytest.mark.parametrize(("mime", "name"), [("video/VP8", "vp8"), ("video/H264", "h264")])
+def test_after_a_loss_nothing_is_shown_until_a_key_frame(mime: str, name: str) -> None:
+    import av
+
+    # x264 may make a key frame by itself from the 25th on.
+    stream = encoded_stream(mime, 24, keys={0, 20})
+    assert [number for number, data in enumerate(stream) if is_key_frame(name, data)] == [0, 20]
+    decoder = BoundedDecoder(name, 320 * 240)
+    shown, asked = [], []
+    for number, data in enumerate(stream):
+        if number in {3, 4}:
+            continue
+        try:
+            if decoder.decode(EncodedFrame(data, number, is_after_loss=number == 5)):
+                shown.append(number)
+        except av.FFmpegError:
+            asked.append(number)
+    assert shown == [0, 1, 2, 20, 21, 22, 23]
+    assert asked == [19], "a request for a key frame may be lost too"
 
 
 def test_the_bitrate_is_the_rooms_or_less_when_the_network_takes_less() -> None:
