@@ -99,3 +99,14 @@ class Limits:
             item.name: item.default_factory for item in fields(cls) if item.default_factory is not MISSING
         }
         return cls(**{key: kinds[key](**item) if key in kinds else item for key, item in value.items()})
+
+
+def rows(limits: Limits | None = None) -> list[tuple[str, str]]:
+    """(name, value) of each, for people: sizes in MiB where they are."""
+    found = []
+    for part, values in asdict(limits or Limits()).items():
+        for name, value in (values if isinstance(values, dict) else {part: values}).items():
+            key = f"`{part}.{name}`" if isinstance(values, dict) else f"`{part}`"
+            is_size = name.endswith("_bytes") and value >= MiB
+            found.append((key, f"{value / MiB:g} MiB" if is_size else f"{value:,}".replace(",", " ")))
+    return found
