@@ -21,11 +21,19 @@ HEADERS = {
 }
 
 
+# A worker obeys the headers of its own script: the run page's compiles WebAssembly.
+RUN_HEADERS = HEADERS | {
+    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+}
+
+
 class _PageFiles(StaticFiles):
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+    def file_response(self, full_path: Any, *args: Any, **kwargs: Any) -> Response:
         """A file of the page, or that it is unchanged."""
-        response = super().file_response(*args, **kwargs)
-        response.headers.update(HEADERS)
+        response = super().file_response(full_path, *args, **kwargs)
+        is_run = Path(full_path).is_relative_to(FOLDER / "run")
+        response.headers.update(RUN_HEADERS if is_run else HEADERS)
         return response
 
 
