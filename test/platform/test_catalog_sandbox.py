@@ -28,6 +28,8 @@ from lerobot_arena.testing.catalog_files import robot_zip
 LIMITS = ChildLimits(memory_bytes=512 * MiB, cpu_s=5, wall_s=60.0)
 SHORT = replace(LIMITS, cpu_s=1, wall_s=3.0)
 
+_READY = "sys.path[:] = json.loads(sys.argv[1]); "
+_EVIL = "import arena_evil; from lerobot_arena.platform.catalog import jobs; jobs.JOBS['evil'] = arena_evil.evil; "
 Asked = Callable[..., dict[str, Any]]
 
 
@@ -42,11 +44,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
         program = tmp_path / "arena_evil.py"
         code = textwrap.indent(textwrap.dedent(body), "    ")
         program.write_text(f"import os, socket, sys, time\ndef evil(question, files, folder):\n{code}\n")
-        start = sandbox._START.replace(
-            "from lerobot_arena.platform.catalog.child import main;",
-            "import arena_evil; from lerobot_arena.platform.catalog import jobs; jobs.JOBS['evil'] = arena_evil.evil; "
-            "from lerobot_arena.platform.catalog.child import main;",
-        )
+        start = sandbox._START.replace(_READY, _READY + _EVIL)
         monkeypatch.setattr(sandbox, "_START", start)
         monkeypatch.syspath_prepend(str(tmp_path))
         try:
@@ -220,9 +218,7 @@ def test_it_ends_when_its_parent_does(tmp_path: Path) -> None:
         from pathlib import Path
         sys.path[:0] = [{str(root)!r}, {str(tmp_path)!r}]
         from lerobot_arena.platform.catalog import sandbox
-        sandbox._START = ("import json, sys; sys.path[:] = json.loads(sys.argv[1]); import arena_evil; "
-            "from lerobot_arena.platform.catalog import jobs; jobs.JOBS['evil'] = arena_evil.evil; "
-            "from lerobot_arena.platform.catalog.child import main; main(int(sys.argv[2]), int(sys.argv[3]))")
+        sandbox._START = sandbox._START.replace({_READY!r}, {_READY + _EVIL!r})
         sandbox.Sandbox().ask("evil", {{}}, files={{}})
         """
     )
