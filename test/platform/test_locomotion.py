@@ -18,6 +18,7 @@ from lerobot_arena.platform.training.locomotion_export import LIMIT, write_polic
 from lerobot_arena.platform.training.locomotion_gait import Gait, Wire, weave
 from lerobot_arena.platform.training.locomotion_make import make, start_of, weights_of
 from lerobot_arena.platform.training.locomotion_measure import yaw
+from lerobot_arena.platform.training.locomotion_mirror import mirror
 from lerobot_arena.platform.training.locomotion_ppo import Layer, PpoRules, Trainer
 from lerobot_arena.platform.training.locomotion_recipes import PONY, RECIPES, recipe
 from lerobot_arena.platform.training.locomotion_search import search
@@ -205,6 +206,28 @@ def test_the_search_finds_the_top_and_the_same_one_again():
     np.testing.assert_allclose(first.values, top, atol=1e-3)
     np.testing.assert_array_equal(first.values, again.values)
     assert first.curve[-1][0] > first.curve[0][0]
+
+
+@pytest.mark.parametrize(("name", "shifted"), [("pony-trot", True), ("pony-bound", False)])
+def test_in_the_mirror_a_gait_is_the_same_gait(name, shifted):
+    """Seen in the mirror and mirrored back, a symmetric gait answers the same; and twice mirrored is not mirrored."""
+    chosen = RECIPES[name]
+    spec, weights = chosen.spec(chosen.period), weights_of(chosen, start_of(chosen))
+    found = mirror(spec, shifted=shifted)
+    obs = _observations(spec, 40)
+    turned = (obs[:, found.seen.order] * found.seen.signs).astype(np.float32)
+    np.testing.assert_array_equal(turned[:, found.seen.order] * found.seen.signs, obs)
+    here, there = (chosen.gait.features(spec, one) @ weights for one in (obs, turned))
+    np.testing.assert_allclose(there[:, found.action.order] * found.action.signs, here, atol=1e-5)
+
+
+def test_a_mirrored_humanoid_exchanges_left_and_right():
+    spec = SPECS["g1"]
+    action = mirror(spec, shifted=True).action
+    for index, (other, sign) in enumerate(zip(action.order, action.signs, strict=True)):
+        name, swapped = spec.joint_names[index], spec.joint_names[other]
+        assert name.split("_")[0] != swapped.split("_")[0] or name == swapped
+        assert spec.default_joint_pos[index] == sign * spec.default_joint_pos[other], name
 
 
 @pytest.mark.lerobot

@@ -14,6 +14,7 @@ import numpy as np
 
 from lerobot_arena.core.observation import FloatArray
 from lerobot_arena.platform.training.locomotion_gait import Gait
+from lerobot_arena.platform.training.locomotion_mirror import Mirror
 from lerobot_arena.platform.training.locomotion_task import Task
 
 
@@ -78,13 +79,15 @@ class _Norm:
 class Trainer:
     """Learns a network for `task` beside `weights` [features, joints] of `gait`."""
 
-    def __init__(self, task: Task, gait: Gait, weights: FloatArray, rules: PpoRules) -> None:
+    def __init__(
+        self, task: Task, gait: Gait, weights: FloatArray, rules: PpoRules, *, mirror: Mirror | None = None
+    ) -> None:
         import torch
 
         torch.set_num_threads(rules.threads)
         torch.manual_seed(rules.seed)
         self._task, self._gait, self._weights, self._rules = task, gait, weights, rules
-        self._rng = np.random.default_rng(rules.seed)
+        self._mirror = mirror
         obs = task.worlds.observe()
         seen, joints = obs.shape[1], weights.shape[1]
         known = task.privileged(obs).shape[1]
@@ -183,25 +186,28 @@ class Trainer:
             for name in ("seen", "known", "action", "mean", "value", "advantage")
         }
         flat["target"] = flat["advantage"] + flat["value"]
-        # Before the statistics move: these inputs are what the actions were drawn from.
-        flat["seen_n"], flat["known_n"] = self._norms[0](flat["seen"]), self._norms[1](flat["known"])
         std = batch["std"]
         old = torch.distributions.Normal(flat["mean"], std)
-        old_log = old.log_prob(flat["action"]).sum(1)
-        advantage = (flat["advantage"] - flat["advantage"].mean()) / (flat["advantage"].std() + 1e-6)
+        flat["log"] = old.log_prob(flat["action"]).sum(1)
+        flat["advantage"] = (flat["advantage"] - flat["advantage"].mean()) / (flat["advantage"].std() + 1e-6)
+        walked = self._norms[0](flat["seen"])
+        if self._mirror is not None:
+            flat = _doubled(flat, self._mirror)
+        # Before the statistics move: these inputs are what the actions were drawn from.
+        flat["seen_n"], flat["known_n"] = self._norms[0](flat["seen"]), self._norms[1](flat["known"])
         for _ in range(rules.epochs):
-            for picked in torch.randperm(len(advantage)).chunk(rules.batches):
+            for picked in torch.randperm(len(flat["log"])).chunk(rules.batches):
                 mean = self.actor(flat["seen_n"][picked])
                 new = torch.distributions.Normal(mean, self.log_std.exp())
-                ratio = (new.log_prob(flat["action"][picked]).sum(1) - old_log[picked]).exp()
-                gain = advantage[picked]
+                ratio = (new.log_prob(flat["action"][picked]).sum(1) - flat["log"][picked]).exp()
+                gain = flat["advantage"][picked]
                 gained = torch.min(ratio * gain, ratio.clamp(1 - rules.clip, 1 + rules.clip) * gain).mean()
                 value = self.critic(flat["known_n"][picked])[:, 0]
                 loss = 0.5 * (value - flat["target"][picked]).pow(2).mean() - gained
                 loss = loss - rules.entropy * new.entropy().sum(1).mean()
                 self._descend(loss)
         with torch.no_grad():
-            new = torch.distributions.Normal(self.actor(flat["seen_n"]), self.log_std.exp())
+            new = torch.distributions.Normal(self.actor(walked), self.log_std.exp())
             self._adapt(float(torch.distributions.kl_divergence(old, new).sum(1).mean()))
         if self._norms[0].count < 4e6:
             self._norms[0].add(flat["seen"])
@@ -224,6 +230,20 @@ class Trainer:
                 group["lr"] = max(1e-4, group["lr"] / 1.3)
             elif 0 < kl < self._rules.kl / 1.5:
                 group["lr"] = min(2e-3, group["lr"] * 1.3)
+
+
+def _doubled(flat: dict[str, Any], mirror: Mirror) -> dict[str, Any]:
+    """Add what would have happened in the mirror, as likely and as good as what happened (Mittal et al., 2024)."""
+    import torch
+
+    turned = {"seen": mirror.seen, "known": mirror.known, "action": mirror.action}
+    both = {}
+    for name in ("seen", "known", "action", "log", "advantage", "target"):
+        part, other = flat[name], flat[name]
+        if name in turned:
+            other = part[:, torch.from_numpy(turned[name].order)] * torch.from_numpy(turned[name].signs)
+        both[name] = torch.cat([part, other])
+    return both
 
 
 def _network(sizes: tuple[int, ...], *, last: float) -> Any:

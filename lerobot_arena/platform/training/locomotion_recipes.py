@@ -11,7 +11,7 @@ from lerobot_arena.platform.catalog.control_spec import ControlSpec
 from lerobot_arena.platform.training.locomotion_gait import Gait, Wire
 from lerobot_arena.platform.training.locomotion_ppo import PpoRules
 from lerobot_arena.platform.training.locomotion_spec import LEGS, pony_spec
-from lerobot_arena.platform.training.locomotion_task import Rewards, TaskRules
+from lerobot_arena.platform.training.locomotion_task import TaskRules
 
 MODELS = Path(__file__).parents[2] / "models" / "locomotion"
 PONY = MODELS / "pony" / "bundle" / "flat.xml"
@@ -38,7 +38,7 @@ PONY_NUMBERS: Mapping[str, Number] = {
     "lift_front_m": Number(0.06, 0.008),
     "lift_rear_m": Number(0.06, 0.008),
     "stride": Number(1.0, 0.1),
-    "turn": Number(1.5, 0.2),
+    "turn": Number(1.0, 0.2),
     "tread": Number(0.0, 0.03),
     "pitch": Number(0.0, 0.06),
     "pitch_rate": Number(0.0, 0.01),
@@ -110,8 +110,7 @@ RECIPES: Mapping[str, Recipe] = {
         numbers=PONY_NUMBERS,
         wires=pony_wires,
         robots=512,
-        ppo=PpoRules(updates=320, threads=1),
-        task=TaskRules(rewards=Rewards(turn=1.0, turn_width=0.06)),
+        ppo=PpoRules(updates=301, threads=1),
     ),
     "pony-bound": Recipe(
         title="Pony, bound",
@@ -120,10 +119,10 @@ RECIPES: Mapping[str, Recipe] = {
         gait=Gait((0.0, 0.0, 0.5, 0.5), 0.4),
         period=0.5,
         spec=pony_spec,
-        numbers=PONY_NUMBERS,
+        numbers={**PONY_NUMBERS, "turn": Number(1.5, 0.2)},
         wires=pony_wires,
         robots=16,
-        generations=40,
+        generations=25,
     ),
 }
 
