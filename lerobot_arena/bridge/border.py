@@ -4,6 +4,7 @@
 Puts the caller into `scope["principal"]` and the access row into `scope["access"]`. Whose a thing is, its route knows.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from lerobot_arena.bridge.rate_limit import RateLimits
 from lerobot_arena.bridge.route_map import RouteMap
 from lerobot_arena.core.errors import ArenaError, Forbidden, Unauthorized
 from lerobot_arena.core.principal import Principal
+
+_log = logging.getLogger(__name__)
 
 _READING = {"GET", "HEAD", "OPTIONS"}
 _SWITCHING_PROTOCOLS = 101
@@ -145,11 +148,14 @@ class Border:
         method = "WS" if scope["type"] == "websocket" else scope["method"]
         if row is None or method in _READING:
             return
-        self._note(
-            Crossing(
-                caller=scope["principal"], method=method, route=row.path, path=scope["path"], status=status
-            )
+        crossing = Crossing(
+            caller=scope["principal"], method=method, route=row.path, path=scope["path"], status=status
         )
+        try:
+            self._note(crossing)
+        except Exception:
+            # The answer is out, and was right.
+            _log.exception("A call is missing in the audit log: %s", crossing)
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, response: ASGIApp) -> None:
