@@ -26,9 +26,10 @@ from lerobot_arena.core.errors import ArenaError, InvalidInput, TooMany, Unavail
 from lerobot_arena.platform.catalog.limits import ChildLimits
 
 FOLDER_PREFIX = "arena-catalog-"
+_CHILD = "lerobot_arena.platform.catalog.child"
 _START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from lerobot_arena.platform.catalog.child import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "importlib.import_module(sys.argv[4]).main(int(sys.argv[2]), int(sys.argv[3]))"
 )
 _CODES: dict[str, type[ArenaError]] = {"unavailable": Unavailable}
 
@@ -72,13 +73,13 @@ class Sandbox:
         ours, theirs = os.pipe()
         try:
             try:
-                process = _start(theirs, folder)
+                process = start_child(_CHILD, theirs, folder)
             finally:
                 os.close(theirs)
             try:
                 heard = self._hear(process, ours, json.dumps(asked).encode())
             finally:
-                _end(process)
+                end_child(process)
         finally:
             os.close(ours)
         return _read(heard, process.returncode, self._limits)
@@ -127,14 +128,25 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(channel: int, folder: Path) -> subprocess.Popen[bytes]:
+def start_child(module: str, channel: int, folder: Path) -> subprocess.Popen[bytes]:
+    """Start `module.main(channel, our pid)` with nothing of ours but that descriptor; it reads its standard input."""
     root = str(Path(lerobot_arena.__file__).resolve().parents[1])
     path = [
         root,
         *(entry for entry in sys.path if os.path.isabs(entry) and os.path.exists(entry) and entry != root),
     ]
     # -I -S: neither PYTHON* variables nor what .pth files run; the ROS wheels' would start the interpreter anew.
-    command = [sys.executable, "-I", "-S", "-c", _START, json.dumps(path), str(channel), str(os.getpid())]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        _START,
+        json.dumps(path),
+        str(channel),
+        str(os.getpid()),
+        module,
+    ]
     environment = {
         "LANG": "C.UTF-8",
         "HOME": str(folder),
@@ -159,7 +171,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
         process.wait(max(0.1, min(5.0, deadline - time.monotonic())))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_child(process: subprocess.Popen[bytes]) -> None:
     """With all it may have started: they are one process group as long as its leader is not reaped."""
     if process.returncode is None:
         with suppress(ProcessLookupError):

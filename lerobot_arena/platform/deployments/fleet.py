@@ -58,8 +58,14 @@ class _Crew:
     failures: int = 0
     again_ns: int = 0
     events: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_EVENTS))
+    fresh: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_EVENTS))
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def note(self, event: str) -> None:
+        """For its state, and for whoever asks what is new."""
+        self.events.append(event)
+        self.fresh.append(event)
 
 
 class Fleet:
@@ -111,6 +117,15 @@ class Fleet:
         else:
             status = PROCESSING if any(member.is_busy for member in crew.members) else IDLE
         return CrewState(status, len(crew.members), error, self._idle_s(crew), tuple(crew.events))
+
+    def news(self, deployment_id: str) -> list[str]:
+        """Events since the last call, oldest first."""
+        crew = self._crews.get(deployment_id)
+        if crew is None:
+            return []
+        fresh = list(crew.fresh)
+        crew.fresh.clear()
+        return fresh
 
     async def close(self) -> None:
         """End all instances."""
@@ -204,12 +219,12 @@ class Fleet:
                 crew.failures += 1
                 crew.last_error = str(error)
                 crew.again_ns = self._clock.steady_ns() + round(pause_s * 1e9)
-                crew.events.append(f"start failed: {error}")
+                crew.note(f"start failed: {error}")
                 return
             finally:
                 crew.starting -= 1
             crew.failures, crew.last_error = 0, None
-            crew.events.append(f"instance {len(crew.members)} started")
+            crew.note(f"instance {len(crew.members)} started")
             await self._tell(crew)
 
     async def _shrink(self, crew: _Crew, wanted: int) -> None:
@@ -220,7 +235,7 @@ class Fleet:
     async def _lose(self, crew: _Crew, member: _Member, event: str = "instance lost") -> None:
         if member in crew.members:
             crew.members.remove(member)
-            crew.events.append(event)
+            crew.note(event)
             with suppress(ArenaError, OSError):  # it is given up in any case
                 await member.instance.stop()
 
