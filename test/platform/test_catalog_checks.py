@@ -198,6 +198,17 @@ def test_a_policy_without_a_robot_is_not_run(folder: Path) -> None:
     assert levels == [Level.OK, Level.WARNING]
 
 
+def test_a_policy_may_be_run_on_a_robot_from_elsewhere(folder: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("policy.yaml", "policy.onnx"):
+        (folder / name).rename(alone / name)
+    told = [finding.what for finding in validate_folder(alone, CHECKS, robot=folder)]
+    assert "2 s on the robot" in told[-1]
+    with pytest.raises(InvalidInput, match=r"no robot\.yaml"):
+        validate_folder(alone, CHECKS, robot=alone)
+
+
 def test_a_robot_that_falls_is_a_warning(folder: Path) -> None:
     (folder / "scene.yaml").unlink()
     put(folder, "policy.onnx", cart_policy(fell='{"min_height": 1.0}'))

@@ -14,6 +14,9 @@ from lerobot_arena.platform.catalog.checks import Bundle, Checks, PolicyFacts
 from lerobot_arena.platform.catalog.contract import ContractFile, PolicyFile, RobotFile, SceneFile
 
 
+ROBOT_FILE = "robot.yaml"
+
+
 class Level(StrEnum):
     """error: it cannot be published. warning: it can, but. ok: a fact."""
 
@@ -35,17 +38,21 @@ class Finding:
         return asdict(self)
 
 
-def validate_folder(path: Path, checks: Checks | None = None) -> list[Finding]:
+def validate_folder(path: Path, checks: Checks | None = None, *, robot: Path | None = None) -> list[Finding]:
     """All findings about the contract files in `path`; it can be published when none is an error.
 
-    A policy is run on the robot beside it, if there is one. Raises Unavailable when this machine lacks MuJoCo.
+    A policy is run on the robot beside it, or on the one of the folder `robot`. Raises Unavailable when this machine
+    lacks MuJoCo.
     """
     folder = path.resolve()
     present = [name for name in contract.FILE_NAMES if (folder / name).is_file()]
     if not present:
         return [Finding(".", Level.ERROR, f"There is no {', '.join(contract.FILE_NAMES)} in {path}.")]
     with tempfile.TemporaryDirectory(prefix="arena-validate-") as work:
-        return list(_Folder(folder, Path(work), checks or Checks()).findings(present))
+        checked = _Folder(folder, Path(work), checks or Checks())
+        if robot is not None:
+            checked.borrow(robot.resolve())
+        return list(checked.findings(present))
 
 
 def inside(folder: Path, relative: str) -> Path:
@@ -80,9 +87,16 @@ class _Folder:
         self._folder, self._work, self._checks = folder, work, checks
         self._robot: Bundle | None = None
 
+    def borrow(self, folder: Path) -> None:
+        """Run the policy on a robot from elsewhere. Raises InvalidInput when there is none."""
+        said = self._checks.contract(inside(folder, ROBOT_FILE))
+        if not isinstance(said, RobotFile):
+            raise InvalidInput(f"{folder / ROBOT_FILE} says that it is a {said.kind}.")
+        self._robot = bundle_of(folder, said, self._work)
+
     def findings(self, present: list[str]) -> Iterator[Finding]:
         """Robots first, because the policy runs on one."""
-        for name in sorted(present, key=lambda name: name != "robot.yaml"):
+        for name in sorted(present, key=lambda name: name != ROBOT_FILE):
             try:
                 said = self._checks.contract(self._folder / name)
                 if said.kind != contract.FILE_NAMES[name]:
