@@ -119,6 +119,7 @@ class RoomMedia:
                     "relay": room.config.relay,
                     "image_topic": (tie.image_topic if tie is not None else "") or own,
                     "is_ros_only": room.is_ros_only,
+                    "max_age_s": room.settings.max_age_s,
                 },
             )
         )

@@ -29,6 +29,7 @@ _ASK_AGAIN_S = (2.0, 4.0, 8.0, 15.0)
 _SHOW_AGAIN_S = (0.0, 2.0, 4.0, 8.0, 15.0)
 _STATS_S = 5.0
 _UNWANTED_S = 10.0
+DEFAULT_MAX_AGE_S = 0.5
 
 
 class RoomTopics(Protocol):
@@ -74,6 +75,7 @@ class RoomShape:
     config: VideoConfig = field(default_factory=VideoConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     image_topic: str = ""
+    max_age_s: float = DEFAULT_MAX_AGE_S
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any], room_topic: str) -> "RoomShape":
@@ -84,7 +86,11 @@ class RoomShape:
         topic = payload.get("image_topic") or room_topic
         if not isinstance(topic, str):
             raise InvalidInput("image_topic must be text.")
-        return cls(video_config(given), recovery_config(payload.get("recovery_config") or {}), topic)
+        max_age_s = payload.get("max_age_s", DEFAULT_MAX_AGE_S)
+        if not isinstance(max_age_s, float | int) or not 0 < max_age_s < 3600:
+            raise InvalidInput("max_age_s must be a number of seconds.")
+        recovery = recovery_config(payload.get("recovery_config") or {})
+        return cls(video_config(given), recovery, topic, float(max_age_s))
 
 
 class MediaRoom:
@@ -111,6 +117,7 @@ class MediaRoom:
         self._sink = PictureSink(
             publish=lambda picture, stamp_ns: topics.publish(topic, picture, stamp_ns),
             show=self._stage.put,
+            max_age_s=shape.max_age_s,
         )
         self._unfollow: Callable[[], None] | None = None
         self._asked, self._ask_due_s, self._wanted_s = 0, 0.0, 0.0
@@ -131,6 +138,7 @@ class MediaRoom:
         """OPEN came again."""
         before, self._shape = self._shape, shape
         self._stage.configure(shape.config, shape.recovery)
+        self._sink.max_age_s = shape.max_age_s
         if shape.image_topic != before.image_topic:
             self._stop_following()
         if shape.config.encoding != before.config.encoding or shape.config.relay != before.config.relay:
@@ -325,6 +333,7 @@ class MediaRoom:
             "stream_id": self._carrier.producer,
             "duration_seconds": round(lasted_s, 3),
             "frame_count": count,
+            "stale_count": self._carrier.peer.stale,
             "total_bytes": self._carrier.peer.received_bytes,
             "average_fps": round(count / lasted_s, 2),
             "average_bitrate": round(self._carrier.peer.received_bytes * 8 / lasted_s),

@@ -31,7 +31,7 @@ from lerobot_arena.rooms.webrtc_aiortc import (
     waiting_frames,
 )
 from lerobot_arena.rooms.webrtc_jitter import FrameAssembler
-from lerobot_arena.rooms.webrtc_stamps import CaptureStamps
+from lerobot_arena.rooms.webrtc_stamps import CaptureStamps, Stamped
 from lerobot_arena.rooms.webrtc_track import make_track
 
 _log = logging.getLogger(__name__)
@@ -45,12 +45,16 @@ _WATCH_S = 0.5
 _NEGOTIATION_S = 12.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PictureSink:
-    """Where a client's pictures go: `publish` (with the capture stamp) in a worker thread, then `show` on the loop."""
+    """Where a client's pictures go: `publish` (with the capture stamp) in a worker thread, then `show` on the loop.
+
+    What is later than `max_age_s` is shown, but not published: a node takes for new what it receives now.
+    """
 
     publish: Callable[[Picture, int], None]
     show: Callable[[Picture], None]
+    max_age_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ class Peer:
         self._began_s = time.monotonic()
         self.is_taking = False
         self.fault = ""
-        self.pictures = 0
+        self.pictures = self.stale = 0
         self.stamps = CaptureStamps(largest_age_s=settings.largest_stamp_age_s)
 
     @property
@@ -176,14 +180,16 @@ class Peer:
         while True:
             try:
                 frame = await track.recv()
-                arrival_ns = time.time_ns()
+                arrival_ns, steady_ns = time.time_ns(), time.monotonic_ns()
                 while has_newer(track):
                     frame = await track.recv()
             except MediaStreamError:
                 return
-            stamp_ns = self.stamps.stamp_ns(rtp_timestamp_of(self._receiver, frame.pts), arrival_ns)
+            rtp_timestamp = rtp_timestamp_of(self._receiver, frame.pts)
+            stamped = self.stamps.stamp(rtp_timestamp, arrival_ns=arrival_ns, steady_ns=steady_ns)
             self.pictures += 1
-            sink.show(await asyncio.to_thread(_unpack, frame, stamp_ns, sink))
+            self.stale += stamped.late_s > sink.max_age_s
+            sink.show(await asyncio.to_thread(_unpack, frame, stamped, sink))
 
     # What a client watches
 
@@ -275,9 +281,10 @@ class Peer:
             _log.warning("A connection did not close cleanly: %s: %s", type(error).__name__, error)
 
 
-def _unpack(frame: Any, stamp_ns: int, sink: PictureSink) -> Picture:
+def _unpack(frame: Any, stamped: Stamped, sink: PictureSink) -> Picture:
     picture: Picture = frame.to_ndarray(format="rgb24")
-    sink.publish(picture, stamp_ns)
+    if stamped.late_s <= sink.max_age_s:
+        sink.publish(picture, stamped.stamp_ns)
     return picture
 
 

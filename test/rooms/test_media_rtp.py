@@ -121,34 +121,67 @@ def ntp(seconds: float) -> int:
     return int((seconds + _NTP_EPOCH_S) * (1 << 32))
 
 
+def stamp_of(stamps: CaptureStamps, rtp: int, arrival_ns: int) -> int:
+    return stamps.stamp(rtp, arrival_ns=arrival_ns, steady_ns=arrival_ns - 900 * NS).stamp_ns
+
+
 def test_a_stamp_is_the_capture_time_once_a_report_has_come() -> None:
     stamps = CaptureStamps(largest_age_s=1.0)
-    assert stamps.stamp_ns(1000, 50 * NS) == 50 * NS, "receipt without a report"
+    assert stamp_of(stamps, 1000, 50 * NS) == 50 * NS, "receipt without a report"
     assert ntp_to_ns(ntp(50.0)) == pytest.approx(50 * NS, abs=2)
     stamps.on_report(1000, ntp(50.0))
-    stamp = stamps.stamp_ns(1000 + 9000, round(50.18 * NS))
-    assert stamp == pytest.approx(50.1 * NS, abs=1000)
+    assert stamp_of(stamps, 1000 + 9000, round(50.18 * NS)) == pytest.approx(50.1 * NS, abs=1000)
     wrapped = CaptureStamps(largest_age_s=1.0)
     wrapped.on_report((1 << 32) - 4500, ntp(50.0))
-    assert wrapped.stamp_ns(4500, round(50.15 * NS)) == pytest.approx(50.1 * NS, abs=1000)
+    assert stamp_of(wrapped, 4500, round(50.15 * NS)) == pytest.approx(50.1 * NS, abs=1000)
 
 
 @pytest.mark.parametrize("offset_s", [-3600.0, -2.0, 0.2, 7200.0])
-def test_a_clock_that_disagrees_with_ours_is_not_believed(offset_s: float) -> None:
+def test_a_clock_that_disagrees_with_ours_is_not_believed_but_lateness_still_counts(offset_s: float) -> None:
     stamps = CaptureStamps(largest_age_s=1.0)
-    stamps.on_report(0, ntp(1000.0 + offset_s))
-    assert stamps.stamp_ns(0, 1000 * NS) == 1000 * NS
-    assert (stamps.captured, stamps.received) == (0, 1)
+    for second in range(3):
+        stamps.on_report(90_000 * second, ntp(1000.0 + second + offset_s))
+        came_ns = (1000 + second) * NS
+        assert stamp_of(stamps, 90_000 * second, came_ns) == pytest.approx(came_ns, abs=1000)
+    assert stamps.captured == 0
+    late = stamps.stamp(90_000 * 3, arrival_ns=round(1003.7 * NS), steady_ns=round(103.7 * NS))
+    assert late.late_s == pytest.approx(0.7, abs=0.01) and late.stamp_ns == pytest.approx(
+        1003 * NS, abs=NS // 100
+    )
+
+
+@pytest.mark.parametrize("ticks_per_frame", [9_000_000, 1_000, 0])
+def test_a_sender_that_counts_frames_instead_of_time_is_never_taken_for_late(ticks_per_frame: int) -> None:
+    """The original's Python senders step their RTP clock by 100 s a frame."""
+    stamps = CaptureStamps(largest_age_s=1.0)
+    for frame in range(300):
+        now_s = 1000 + frame / 30
+        rtp = (5 + ticks_per_frame * frame) % (1 << 32)
+        if frame % 30 == 29:
+            stamps.on_report(rtp, ntp(now_s))
+        stamped = stamps.stamp(rtp, arrival_ns=round(now_s * NS), steady_ns=round(now_s * NS))
+        assert stamped.late_s == 0.0
+        assert abs(stamped.stamp_ns - now_s * NS) <= NS, frame
+
+
+def test_a_senders_clock_may_step_without_its_pictures_being_late_for_ever() -> None:
+    stamps = CaptureStamps(largest_age_s=1.0)
+    for second in range(10):
+        stamps.on_report(90_000 * second, ntp(1000.0 + second - (2.0 if second >= 5 else 0.0)))
+        stamped = stamps.stamp(
+            90_000 * second + 900, arrival_ns=(1000 + second) * NS + NS // 50, steady_ns=(100 + second) * NS
+        )
+        assert stamped.late_s < 0.05
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.floats(0.0, 0.1), st.booleans()), max_size=60))
 def test_stamps_rise_while_clocks_run_and_never_lie_ahead(steps: list[tuple[int, float, bool]]) -> None:
-    stamps, now_ns, last = CaptureStamps(largest_age_s=1.0), 1000 * NS, 0
+    stamps, now_ns, last = CaptureStamps(largest_age_s=100.0), 1000 * NS, 0
     for rtp, step_s, reports in steps:
         now_ns += round(step_s * NS) + 1000
         if reports:
             stamps.on_report(rtp, ntp(now_ns / NS - step_s))
-        stamp = stamps.stamp_ns(rtp, now_ns)
+        stamp = stamp_of(stamps, rtp, now_ns)
         assert last < stamp <= now_ns + NS // 10_000
         last = stamp
 
