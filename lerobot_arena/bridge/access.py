@@ -245,6 +245,10 @@ _CATALOG = [
     *public("GET", "/api/catalog/{kinds}/{owner}/{slug:path}/versions"),
     *public("GET", "/api/catalog/{kinds}/{owner}/{slug:path}"),
     *account("DELETE", "/api/catalog/{kinds}/{owner}/{slug:path}", CATALOG_WRITE, _ONE),
+    *account("GET", "/api/deployments", "", _LIST),
+    *account("POST", "/api/deployments", CATALOG_WRITE),
+    *account("GET", "/api/rollout", "", _LIST),
+    *account("GET POST DELETE", "/deployments/{owner}/{slug}", "", _ONE),
     *public("GET", "/{owner}"),
     *public("GET", "/{owner}/{path:path}"),
 ]

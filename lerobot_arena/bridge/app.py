@@ -19,7 +19,7 @@ from lerobot_arena.bridge.size_limit import SizeLimit
 ROUTES = (
     "health", "sessions", "control", "debug", "arms", "runtime", "boundaries", "telemetry", "recorder",
     "recordings", "recorded_risk", "risk_log", "metrics", "auth", "api_tokens", "audit", "arena", "leaderboard",
-    "publish", "published", "runs", "rooms_robotics", "rooms_video", "ui",
+    "publish", "published", "runs", "deployments", "rooms_robotics", "rooms_video", "ui",
 )  # fmt: skip
 # The hosted layout of the original server has these below /api as well.
 ALSO_BELOW_API = ("sessions", "control", "debug", "health", "recordings", "rooms_robotics", "rooms_video")

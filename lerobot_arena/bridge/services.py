@@ -15,6 +15,7 @@ from lerobot_arena.bridge.callers import Callers
 from lerobot_arena.bridge.config_book import ConfigBook
 from lerobot_arena.bridge.config_store import ConfigStore
 from lerobot_arena.bridge.creation import Inspect, SessionMaker
+from lerobot_arena.bridge.deployments_build import build_deployments
 from lerobot_arena.bridge.emergency import Emergency
 from lerobot_arena.bridge.feed import CycleFeed
 from lerobot_arena.bridge.frames import FrameHub
@@ -46,6 +47,7 @@ from lerobot_arena.guard.shipped import shipped_config
 from lerobot_arena.guard.tightening import loosening
 from lerobot_arena.platform.accounts.accounts import Accounts
 from lerobot_arena.platform.accounts.audit import AuditEntry, AuditLog
+from lerobot_arena.platform.deployments.service import Deployments
 from lerobot_arena.platform.storage.database import open_engine
 
 
@@ -75,6 +77,7 @@ class Services:
     audit: AuditLog
     callers: Callers
     published: Published
+    deployments: Deployments
     rooms: RoomServer
     remotes: RemoteArenas
     outboxes: set[Outbox] = field(default_factory=set)
@@ -88,6 +91,7 @@ class Services:
         self.feed.taps.append(self.risk_log.note)
         self.risk_log.start()
         self.published.open()
+        await self.deployments.open()
 
     async def close(self) -> None:
         """Write what waits; give back files and threads."""
@@ -99,6 +103,7 @@ class Services:
         self.frames.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.callers.close()
+        await self.deployments.close()
         await self.published.close()
         await asyncio.to_thread(self.desk.close)
         await asyncio.to_thread(self.audit.close)
@@ -152,6 +157,7 @@ def build_services(
     book = SessionBook(store, board, link.publish_wanted, max_sessions=settings.max_sessions)
     pool = ThreadPoolExecutor(2, thread_name_prefix="jpeg")
     verbs = SessionVerbs(book, board, link, settings, config_version=lambda: config.config.version)
+    published = Published(engine, settings, board.clock)
     accounts = open_accounts(engine, settings, board.clock)
     frames, emergency = FrameHub(link, pool), Emergency(board, link, settings)
     rooms, remotes = build_rooms(engine, settings, link, book, frames=frames, emergency=emergency)
@@ -179,7 +185,8 @@ def build_services(
         pool=pool,
         desk=AccountsDesk(accounts),
         audit=AuditLog(engine, max_entries=settings.audit_max_entries),
-        published=Published(engine, settings, board.clock),
+        published=published,
+        deployments=build_deployments(published, board.clock),
         rooms=rooms,
         remotes=remotes,
         callers=_callers(accounts, settings),

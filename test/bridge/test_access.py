@@ -13,6 +13,7 @@ from lerobot_arena.bridge.access_doc import BEGIN, DOC, OWN_ONLY, YES, callers_o
 from lerobot_arena.bridge.route_map import routes_of
 from lerobot_arena.core.principal import USER_SCOPES
 from lerobot_arena.platform.catalog.item import POLICY, Item
+from lerobot_arena.platform.deployments.deployment import BROWSER, Scale
 from lerobot_arena.testing.bridge_rig import Rig, open_rig
 from lerobot_arena.testing.bridge_socket import ask_socket
 
@@ -30,6 +31,7 @@ VALUES = {
     "kinds": "policies",
     "owner": "olga",
     "slug:path": "x",
+    "slug": "x",
 }
 """What stands in a path; where it does not matter, `x`."""
 BODIES: dict[str, Any] = {
@@ -116,6 +118,8 @@ class Walk:
             if "{kinds}" in row.path:
                 item = Item(kind=POLICY, owner="olga", slug="x", title="X")
                 self.rig.services.published.shelf.put(item)
+            if row.path.startswith("/deployments"):
+                await self.deploy()
             if row.owned is Owned.ARM:
                 await olga.post("/api/control/reset")
                 await olga.post(f"/sessions/{SESSION}/stop")
@@ -123,6 +127,14 @@ class Walk:
                 for verb in ("start", "pause"):
                     answer = await olga.post(f"/api/control/{verb}")
                     assert answer.status_code == 200, answer.text
+
+    async def deploy(self) -> None:
+        """Olga has a deployment, which needs nothing to run."""
+        deployments = self.rig.services.deployments
+        if not deployments.of("olga"):
+            item = Item(kind=POLICY, owner="olga", slug="x", title="X")
+            self.rig.services.published.shelf.put(item)
+            await deployments.create("olga", title="x", policy="olga/x", kind=BROWSER, scale=Scale())
 
     async def ask(self, row: Row, column: str) -> httpx.Response:
         """One call as a caller of `column`."""
