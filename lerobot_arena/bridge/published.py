@@ -16,11 +16,12 @@ from lerobot_arena.platform.accounts.secret_file import load_secret
 from lerobot_arena.platform.arena.leaderboard import Leaderboard
 from lerobot_arena.platform.arena.service import Arena
 from lerobot_arena.platform.arena.store import ArenaStore
-from lerobot_arena.platform.catalog.item import POLICY
+from lerobot_arena.platform.catalog.item import POLICY, Item
 from lerobot_arena.platform.catalog.publishing import Publisher
 from lerobot_arena.platform.catalog.sandbox import Sandbox
 from lerobot_arena.platform.catalog.shelf import Shelf
-from lerobot_arena.platform.deployments.store import DeploymentStore
+from lerobot_arena.platform.deployments.deployment import BROWSER
+from lerobot_arena.platform.deployments.store import DeploymentStore, default_run
 from lerobot_arena.platform.storage.blobs import Blobs
 
 _log = logging.getLogger(__name__)
@@ -56,6 +57,13 @@ class Published:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeping
         self.desk.close()
+
+    def note_published(self, item: Item) -> None:
+        """A policy's default run is the first of its rollouts. Blocking."""
+        if item.kind == POLICY:
+            names = [item.ref, item.facts.get("defaultRobotRef"), item.facts.get("defaultSceneRef")]
+            route = "/" + ("/".join(map(str, names)) if all(names) else item.ref)
+            self.deployed.save_rollout(default_run(item, route, BROWSER))
 
     def is_in_use(self, policy: str) -> bool:
         """A deployment runs it. Blocking."""

@@ -91,6 +91,10 @@ def test_the_client_publishes_a_robot_a_scene_and_a_policy(world: World, robot: 
     )  # fmt: skip
     check_answer(SEED, "PolicyManifest", policy)
     assert policy["controlDt"] == 0.02 and policy["run"]["fell"] is False
+    rollouts = world.get("/api/rollout", Authorization=f"Bearer {world.token}").json()
+    check_answer(SEED, "RolloutListEnvelope", rollouts)
+    assert rollouts["rollouts"][0]["id"] == "rollout-default-anna-drive"
+    assert rollouts["rollouts"][0]["route"] == f"/anna/drive/anna/cart/{PARKOUR}"
     url = world.client.build_url(owner="anna", slug_path="drive")
     assert url == policy["url"] == f"{world.bridge.url}/anna/drive"
 

@@ -32,7 +32,9 @@ async def _published(
         with on_disk(uploads, folder) as found:
             if needed not in found:
                 raise InvalidInput(f"{needed} is missing: send the file as multipart/form-data.")
-            return publish(services.published.publisher, found)
+            item = publish(services.published.publisher, found)
+            services.published.note_published(item)
+            return item
 
     item = await services.published.desk.ask(work)
     return {"manifest": manifest(item, str(request.base_url))}

@@ -2,14 +2,16 @@
 """Deployments and rollouts in SQL. Blocking."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from sqlalchemy import Engine, Float, String, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from lerobot_arena.core.errors import Conflict, NotFound
+from lerobot_arena.platform.catalog.item import Item
 from lerobot_arena.platform.deployments.deployment import Deployment, Scale
 from lerobot_arena.platform.storage.database import Base
 
@@ -79,6 +81,31 @@ class Rollout:
             log = error if log is None else f"{log}\n{error}"[-8000:]
         events = (*self.events, event)[-_MOST_EVENTS:]
         return replace(self, events=events, updated_at=at, status=status, error_log=log)
+
+
+def default_run(policy: Item, route: str, kind: str) -> Rollout:
+    """The record of a policy's default run, as it was tried when it was published."""
+    run: Mapping[str, Any] | None = policy.facts.get("run")
+    if run is None:
+        tried = "published without a default robot, so it was not run"
+    else:
+        end = "fell" if run["fell"] else "stood"
+        tried = (
+            f"ran {run['seconds']:g} s on {policy.facts['defaultRobotRef']}: {end}, {run['distance_m']:.2f} m"
+        )
+    return Rollout(
+        id=f"rollout-default-{policy.owner}-{policy.slug.replace('/', '-')}",
+        owner=policy.owner,
+        title=f"{policy.title} default browser run",
+        policy=policy.ref,
+        route=route,
+        kind=kind,
+        source=DEFAULT_RUN,
+        created_at=policy.created_at,
+        updated_at=policy.updated_at,
+        status=READY if run is not None else IDLE,
+        events=(f"version {policy.version} published", tried),
+    )
 
 
 class DeploymentStore:
