@@ -22,7 +22,7 @@ from report import percentiles_ms, show
 
 from lerobot_arena.core.room import ANSWER, DROP, OFFER, OPEN, WANT, MediaSignal
 from lerobot_arena.rooms.media_wire import is_beat, payload_of, signal
-from lerobot_arena.ros import convert, qos
+from lerobot_arena.ros import convert, dds, qos
 from lerobot_arena.ros.media_link import MediaLinkOverRos
 from lerobot_arena.testing.probe import Probe
 
@@ -233,6 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--json", action="store_true")
+    dds.apply_profile(os.environ, dds.LOCAL)
     init_ros()
     asyncio.run(run(parser.parse_args().seconds))
 
