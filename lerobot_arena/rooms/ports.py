@@ -7,7 +7,8 @@ The media process decodes foreign video, so it is never the process that answers
 To media; `participant` is who it is about, or empty:
 
     OPEN    ""           the room exists, or its settings changed: `config`, `recovery_config`, `relay` (`server` or
-                         `p2p`), `image_topic` (where ROS has its pictures), `is_ros_only` (no client may produce)
+                         `p2p`), `image_topic` (where ROS has its pictures), `is_ros_only` (no client may produce),
+                         `max_age_s` (later pictures are not published)
     CLOSE   ""           the room is gone: {}
     WANT    who joined   `role` (`producer` or `consumer`), `media` (`webrtc` or `jpeg`)
     DROP    who left     {}
