@@ -54,6 +54,16 @@ def set_up_logging(ring: RingLog) -> None:
     root.handlers[:] = [console, RingHandler(ring)]
     for noisy in ("alembic", "httpx", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_saying)
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    # What strangers can cause as often as they like: a refused WebSocket (which uvicorn 0.54 takes for an error of the
+    # app's), and bytes that are no HTTP.
+    return record.getMessage() not in {
+        "ASGI callable returned without completing handshake.",
+        "Invalid HTTP request received.",
+    }
 
 
 def ending_signals() -> asyncio.Event:

@@ -19,6 +19,7 @@ from lerobot_arena.bridge.server import open_socket, serve
 from lerobot_arena.core.verdict import Decision
 from lerobot_arena.testing.bridge_fake_link import FakeArms, moving_picture
 from lerobot_arena.testing.bridge_rig import Rig, open_rig, until
+from lerobot_arena.testing.bridge_socket import ask_socket
 
 FRONT, WRIST = "/arm/cameras/front/image_raw", "/arm/cameras/wrist/image_raw"
 
@@ -167,11 +168,19 @@ async def test_wishes_that_cannot_be_met_are_refused_at_the_handshake(
 
 async def test_a_foreign_page_gets_no_socket(served: tuple[Rig, int]) -> None:
     port = served[1]
-    for options in ({"origin": "http://evil.example"}, {"additional_headers": {"Host": "evil.example"}}):
-        with pytest.raises(InvalidStatus) as caught:
-            async with watch(port, **options):
-                pass
-        assert caught.value.response.status_code == 403
+    with pytest.raises(InvalidStatus) as caught:
+        async with watch(port, origin="http://evil.example"):
+            pass
+    assert caught.value.response.status_code == 403
+    # A second Host beside the right one is no HTTP.
+    with pytest.raises(InvalidStatus) as caught:
+        async with watch(port, additional_headers={"Host": "evil.example"}):
+            pass
+    assert caught.value.response.status_code == 400
+    refused = await ask_socket(
+        served[0].app, "/ws/telemetry", address="127.0.0.1", headers={"host": "evil.example"}
+    )
+    assert refused.status_code == 403 and "ARENA_ALLOWED_HOSTS" in refused.json()["detail"]
     async with watch(port, origin=f"http://127.0.0.1:{port}"):
         pass
 

@@ -39,9 +39,9 @@ DESKTOP = {"width": 1440, "height": 900}
 class Stage:
     """A bridge on a port of its own whose arms do as the test says."""
 
-    def __init__(self, folder: Path, arms: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, arms: tuple[str, ...], **settings: Any) -> None:
         self.fake = FakeArms(arms)
-        self._settings = Settings(bridge_port=0, data_dir=folder, estop_timeout_s=0.3)
+        self._settings = Settings(bridge_port=0, data_dir=folder, estop_timeout_s=0.3, **settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._living: asyncio.Task[None] | None = None
         self.frames_hz = 15.0
@@ -65,6 +65,7 @@ class Stage:
     async def _run(self, listener: Any, ready: "Future[uvicorn.Server]") -> None:
         self._loop = asyncio.get_running_loop()
         async with fake_services(self.fake, self._settings) as services:
+            self.services = services
             config = uvicorn.Config(
                 create_app(services),
                 log_config=None,
@@ -134,6 +135,12 @@ def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
         stage.close()
 
 
+@pytest.fixture
+def open_stage() -> type[Stage]:
+    """For a stage with settings of the test's own; the test closes it."""
+    return Stage
+
+
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     sync_api = pytest.importorskip("playwright.sync_api")
@@ -187,6 +194,7 @@ def look(browser: "Browser") -> "Iterator[Callable[..., tuple[Page, Seen]]]":
         viewport: dict[str, int] | None = None,
         scheme: str = "dark",
         script: str = "",
+        fragment: str = "",
         **options: Any,
     ) -> "tuple[Page, Seen]":
         context = browser.new_context(viewport=viewport or DESKTOP, color_scheme=scheme, **options)
@@ -196,7 +204,7 @@ def look(browser: "Browser") -> "Iterator[Callable[..., tuple[Page, Seen]]]":
         page.set_default_timeout(45_000)
         seen = Seen(page)
         opened.append(seen)
-        page.goto(f"{stage.url}/ui")
+        page.goto(f"{stage.url}/ui{fragment}")
         return page, seen
 
     yield open_page

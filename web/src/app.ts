@@ -2,6 +2,8 @@
 // The page as one thing: what comes in changes the model, ten times a second the views show it.
 
 import { pauseArm, readArms, readControl, readSessions, resetArm, resetScene, resumeArm, startSession, stopSession } from './api';
+import { logOut, takeFirstAdminSecret } from './account';
+import { credential } from './credential';
 import { byId, setOptions } from './dom';
 import { EmergencyStop } from './estop';
 import { Model } from './model';
@@ -13,6 +15,7 @@ import { CamerasView } from './views/cameras';
 import { EstopView } from './views/estop';
 import { GuardView, Interventions } from './views/guard';
 import { JointsView } from './views/joints';
+import { LoginView } from './views/login';
 import { SessionView } from './views/session';
 import { StripView } from './views/strip';
 import { TaskView } from './views/task';
@@ -56,6 +59,11 @@ export class App {
     onCycle: (cycle) => this.receive(cycle),
     onFrame: (frame) => void this.cameras.receive(frame, performance.now()),
   });
+  private readonly login = new LoginView(
+    takeFirstAdminSecret(),
+    () => void this.refresh(),
+    () => void this.leave(),
+  );
   private pendingVerb = '';
   private isResetting = false;
 
@@ -70,7 +78,27 @@ export class App {
     if (this.model.addCycle(cycle, performance.now())) this.interventions.add(cycle);
   }
 
+  /** Log out: what was on show was for whom it was shown. */
+  private async leave(): Promise<void> {
+    try {
+      await logOut();
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error;
+    }
+    this.draw();
+  }
+
+  private forget(): void {
+    this.telemetry.forget();
+    this.cameras.forget();
+    this.model.forget();
+    this.interventions.clear();
+    this.guard.clear();
+    this.timing.clear();
+  }
+
   private async refresh(): Promise<void> {
+    if (credential.isNeeded) return this.forget();
     try {
       this.model.arms = await readArms();
       const known = this.model.arms.some((arm) => arm.name === this.model.arm);
@@ -85,6 +113,7 @@ export class App {
       if (!(error instanceof RequestFailed)) throw error;
       // An answer that refuses is still a bridge; no answer is none.
       this.model.isRestUp = error.status !== 0;
+      if (error.status === 403) this.notice.show(error.message);
     }
     this.model.chooseSession();
     this.followArm();
@@ -158,7 +187,9 @@ export class App {
   private draw(): void {
     const now = performance.now();
     const { model } = this;
+    this.login.render(Date.now());
     model.isSocketOpen = this.telemetry.isOpen;
+    model.isLoginNeeded = credential.isNeeded;
     const isLive = model.health(now) === 'live';
     const state = model.state(now);
     const control = model.freshControl(now);

@@ -65,7 +65,7 @@ export class EmergencyStop {
 
 async function attemptOnce(): Promise<EstopReport> {
   try {
-    return readAnswer(await request('POST', '/api/control/estop', ANSWER_TIMEOUT_MS, 'high'));
+    return readAnswer(await request('POST', '/api/control/estop', ANSWER_TIMEOUT_MS, { priority: 'high' }));
   } catch (error) {
     const reason = error instanceof RequestFailed ? error.message : String(error);
     return { phase: 'failed', message: `E-stop not acknowledged: ${reason}` };

@@ -4,6 +4,7 @@
 import 'uplot/dist/uPlot.min.css';
 import './style/base.css';
 import './style/bar.css';
+import './style/login.css';
 import './style/page.css';
 import { App } from './app';
 

@@ -36,6 +36,8 @@ export class Model {
   cycles: Cycle[] = [];
   task: Task | null = null;
   isSocketOpen = false;
+  /** The bridge asks who one is; nothing is known until then. */
+  isLoginNeeded = false;
   /** Whether the last request was answered; null before the first outcome. */
   isRestUp: boolean | null = null;
 
@@ -54,6 +56,15 @@ export class Model {
     if (cycle.task) this.task = cycle.task;
     if (!cycle.isReplay) this.live = { value: cycle, at: now };
     return true;
+  }
+
+  /** Forget everything: it was shown to somebody who has logged out. */
+  forget(): void {
+    this.chooseArm('');
+    this.arm = null;
+    this.arms = [];
+    this.sessions = [];
+    this.isRestUp = true;
   }
 
   /** Forget everything about the arm that was on show. */

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The telemetry socket of one arm: reconnects by itself, and is closed while nobody looks at the page.
 
+import { socketTicket } from './account';
+import { credential } from './credential';
+import { RequestFailed } from './rest';
 import { parseCycle, parseFrame, type Cycle, type Frame } from './wire';
 
 const FIRST_RETRY_MS = 250;
@@ -19,6 +22,8 @@ export class Telemetry {
   private socket: WebSocket | null = null;
   private retryMs = FIRST_RETRY_MS;
   private timer = 0;
+  /** Counts tickets asked for, so that a late one opens nothing. */
+  private asked = 0;
   private lastMessageAt = 0;
   private arm: string | null = null;
   private cameras: readonly string[] = [];
@@ -40,6 +45,12 @@ export class Telemetry {
     this.reopen();
   }
 
+  /** Follow nobody, as after a log-out. */
+  forget(): void {
+    this.arm = null;
+    this.close();
+  }
+
   private reopen(): void {
     this.retryMs = FIRST_RETRY_MS;
     this.close();
@@ -47,6 +58,21 @@ export class Telemetry {
   }
 
   private open(): void {
+    if (!credential.name) this.openWith('');
+    else void this.openWithTicket(++this.asked);
+  }
+
+  private async openWithTicket(asked: number): Promise<void> {
+    try {
+      const ticket = await socketTicket();
+      if (asked === this.asked) this.openWith(ticket);
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error;
+      if (asked === this.asked) this.waitToRetry();
+    }
+  }
+
+  private openWith(ticket: string): void {
     if (this.arm === null) return;
     const query = new URLSearchParams({
       arm: this.arm,
@@ -55,6 +81,7 @@ export class Telemetry {
       rate_hz: String(CYCLES_PER_S),
       perf: 'true',
     });
+    if (ticket) query.set('ticket', ticket);
     const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/ws/telemetry?${query}`);
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
@@ -80,6 +107,10 @@ export class Telemetry {
   private retryLater(socket: WebSocket): void {
     if (socket !== this.socket) return;
     this.socket = null;
+    this.waitToRetry();
+  }
+
+  private waitToRetry(): void {
     this.timer = window.setTimeout(() => this.open(), this.retryMs);
     this.retryMs = Math.min(2 * this.retryMs, LAST_RETRY_MS);
   }
@@ -90,6 +121,7 @@ export class Telemetry {
 
   private close(): void {
     window.clearTimeout(this.timer);
+    this.asked++;
     const socket = this.socket;
     this.socket = null;
     if (!socket) return;

@@ -38,7 +38,7 @@ export class StripView {
     // Apart from the sentence, so that a screen reader is not told each tenth of a second.
     setText(this.since, sinceText(model, estop, now));
     setData(this.link, 'health', health);
-    setText(this.linkText, HEALTH_WORDS[health]);
+    setText(this.linkText, model.isLoginNeeded ? 'not logged in' : HEALTH_WORDS[health]);
     setData(this.page, 'health', health);
     const warning = model.freshControl(now)?.warning ?? '';
     setText(this.unguarded, warning);
@@ -50,6 +50,7 @@ export class StripView {
 function sinceText(model: Model, estop: EmergencyStop, now: number): string {
   const waitingS = estop.waitingS(now);
   if (waitingS !== null) return waitingS > 0.5 ? `no answer for ${formatAge(waitingS)}` : '';
+  if (model.isLoginNeeded) return '';
   const health = model.health(now);
   return health === 'offline' || health === 'silent' ? `no data for ${formatAge(model.silenceS(now))}` : '';
 }
@@ -58,6 +59,9 @@ function sinceText(model: Model, estop: EmergencyStop, now: number): string {
 export function sentenceOf(model: Model, estop: EstopReport, now: number): Sentence {
   if (estop.phase === 'failed') return { tone: 'alarm', text: `${estop.message} Cut the arm's power, or press again.` };
   if (estop.phase === 'sent') return { tone: 'alarm', text: estop.message };
+  if (model.isLoginNeeded) {
+    return { tone: 'quiet', text: 'This bridge asks who you are. At the machine itself the e-stop works without: arena estop.' };
+  }
   const health = model.health(now);
   if (health === 'offline') {
     return { tone: 'lost', text: 'Connection to the bridge lost. What you see is old, and the arm may be moving. Trying again.' };
