@@ -14,7 +14,6 @@ CLOSE_OF = {
     "ros_produces": Close.TAKEN,
     "participant_taken": Close.TAKEN,
     "producer_taken": Close.TAKEN,
-    "resume_unknown": Close.TAKEN,
     "room_full": Close.TOO_MANY,
     "too_many_participants": Close.TOO_MANY,
 }
