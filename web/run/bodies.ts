@@ -70,7 +70,7 @@ export class Bodies extends Group {
     });
   }
 
-  /** Longest edge of the box around what moves. */
+  /** Diagonal of the box around what moves. */
   robotSizeM(): number {
     this.updateMatrixWorld(true);
     const box = new Box3();
@@ -79,7 +79,7 @@ export class Bodies extends Group {
       if (part && shape.moves) box.expandByObject(part);
     });
     const { x, y, z } = box.isEmpty() ? { x: 0, y: 0, z: 0 } : box.max.clone().sub(box.min);
-    return Math.max(x, y, z) || FALLBACK_SIZE_M;
+    return Math.hypot(x, y, z) || FALLBACK_SIZE_M;
   }
 }
 

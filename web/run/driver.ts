@@ -31,9 +31,9 @@ export class Driver {
     this.buttons.forEach((button) => this.watch(button));
   }
 
+  /** Also tells what is so already: another page waits for an answer. */
   press(holder: Holder, key: Key, isPressed: boolean): void {
     const keys = this.held.get(holder) ?? new Set();
-    if (keys.has(key) === isPressed) return;
     if (isPressed) keys.add(key);
     else keys.delete(key);
     this.held.set(holder, keys);
@@ -45,7 +45,7 @@ export class Driver {
     const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
     if (key) {
       event.preventDefault();
-      this.press('keyboard', key, true);
+      if (!event.repeat) this.press('keyboard', key, true);
     } else if (isPlain && event.code === 'KeyR') this.orders.reset();
     else if (isPlain && event.code === 'KeyC') this.orders.toggleFollow();
   }

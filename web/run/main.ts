@@ -126,11 +126,8 @@ class Run {
       return;
     }
     this.remoteSeq = seq;
-    const before = this.seq;
     if (act === 'reset') this.send({ type: 'reset', seq: this.number() });
     else this.driver.press('remote', act.key, act.isPressed);
-    // Pressing what is pressed already changes nothing, and is in force.
-    if (this.seq === before) this.remote.ack(seq);
     this.remoteSeq = null;
   }
 
