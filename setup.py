@@ -83,7 +83,7 @@ RUN_TIME = [
     "uvicorn",
     "uvloop",
     "httptools",
-    "websockets",
+    "websockets>=15",
     "pydantic-settings",
     "python-multipart",
     "orjson",

@@ -44,8 +44,16 @@ class LoopThread:
 
         async def closed() -> None:
             closing: Callable[[], Awaitable[None]] | None = getattr(items, "aclose", None)
-            if closing is not None:
-                await closing()
+            end_s = self._loop.time() + _STOP_S / 2
+            while closing is not None:
+                try:
+                    await closing()
+                    return
+                except RuntimeError:
+                    # A wait that Ctrl-C ended is still being cancelled.
+                    if self._loop.time() > end_s:
+                        raise
+                    await asyncio.sleep(0.02)
 
         try:
             while (item := self.run(following())) is not end:

@@ -36,6 +36,8 @@ SILENT_S = 3.0
 # A bridge that restarts needs a while until it knows its rooms again.
 _ROOM_COMES_BACK_S = 30.0
 _CLOCK_SLACK_S = 0.1
+# A connection that is dropped sooner is no success: the next try waits longer.
+_STOOD_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +215,10 @@ class RoomLink:
         try:
             while True:
                 self._tell_change(True, "")
-                backoff.succeeded()
+                begun_ns = time.monotonic_ns()
                 error = await self._converse(socket)
+                if time.monotonic_ns() - begun_ns > _STOOD_S * NS:
+                    backoff.succeeded()
                 if not isinstance(error, Unavailable):
                     raise error
                 self._tell_change(False, str(error))

@@ -4,6 +4,8 @@
 import contextlib
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -285,3 +287,20 @@ def test_urls() -> None:
     for bad in ("", ".", ".."):
         with pytest.raises(InvalidInput):
             Arena("http://127.0.0.1:9").sessions.get(bad)
+
+
+def test_an_estop_from_a_shell_imports_nothing_it_does_not_use() -> None:
+    program = (
+        "import sys\n"
+        "from lerobot_arena.client.arena import Arena\n"
+        "from lerobot_arena.core.errors import Unavailable\n"
+        "import lerobot_arena.cli.control\n"
+        "try:\n"
+        "    Arena('http://127.0.0.1:9').estop()\n"
+        "except Unavailable:\n"
+        "    print(sorted({'httpx', 'websockets', 'asyncio', 'numpy'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
