@@ -8,12 +8,14 @@ from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.routing import BaseRoute, Match, Mount, compile_path
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute, compile_path
 from starlette.types import Scope
 
 from lerobot_arena.bridge.access import MOUNT, WS
 
 _REMEMBERED = 4096
+_PLAIN = {kind.matches for kind in (Route, WebSocketRoute, Mount, APIRoute, APIWebSocketRoute)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +25,53 @@ class KnownRoute:
     methods: tuple[str, ...]
     path: str
     pattern: re.Pattern[str]
+    narrower: BaseRoute | None = None
+    """The route itself, when its class decides by more than method and path pattern."""
+
+    def serves(self, method: str, path: str) -> bool:
+        """Whether the router gives it such a request."""
+        if (method not in self.methods and self.methods != (MOUNT,)) or not self.pattern.match(path):
+            return False
+        if self.narrower is None:
+            return True
+        kind = {"type": "websocket"} if method == WS else {"type": "http", "method": method}
+        scope = {**kind, "path": path, "root_path": "", "headers": []}
+        return self.narrower.matches(scope)[0] is Match.FULL
 
 
-def _flat(routes: Iterable[BaseRoute]) -> Iterator[Any]:
-    """Routes with their whole path; newer FastAPI keeps included routers as one entry each."""
+def _flat(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Routes with the whole path of each. Newer FastAPI keeps an included router as one entry.
+
+    Its own view of what is inside (`effective_route_contexts`) builds every route anew: a tenth of a second.
+    """
     for route in routes:
-        if hasattr(route, "effective_route_contexts"):
-            for context in route.effective_route_contexts():
-                yield (
-                    context if getattr(context, "starlette_route", None) is None else context.starlette_route
-                )
+        included: Any = route
+        if hasattr(included, "original_router"):
+            yield from _flat(included.original_router.routes, prefix + included.include_context.prefix)
         else:
-            yield route
+            yield prefix + getattr(route, "path", ""), route
 
 
 def routes_of(app: FastAPI) -> list[KnownRoute]:
     """Every route of an app, in the order in which the router asks them."""
     found = []
-    for route in _flat(app.router.routes):
-        if isinstance(route, Mount):
-            pattern, _, _ = compile_path(f"{route.path}/{{path:path}}")
-            found.append(KnownRoute((MOUNT,), route.path, pattern))
-        else:
-            methods = tuple(sorted(getattr(route, "methods", None) or {WS}))
-            pattern, _, _ = compile_path(route.path)
-            found.append(KnownRoute(methods, route.path, pattern))
+    for path, route in _flat(app.router.routes):
+        is_mount = isinstance(route, Mount)
+        methods = (MOUNT,) if is_mount else tuple(sorted(getattr(route, "methods", None) or {WS}))
+        pattern, _, _ = compile_path(f"{path}/{{path:path}}" if is_mount else path)
+        found.append(KnownRoute(methods, path, pattern, _narrower(route, path)))
+    return found
+
+
+def _narrower(route: Any, path: str) -> BaseRoute | None:
+    if type(route).matches in _PLAIN:
+        return None
+    # Asked without its router, a route knows nothing of a prefix.
+    if getattr(route, "path", "") != path:
+        raise ValueError(
+            f"{path}: a route that decides by itself which requests it takes cannot have a prefix"
+        )
+    found: BaseRoute = route
     return found
 
 
@@ -65,7 +89,7 @@ class RouteMap:
 
     def _search(self, method: str, path: str) -> tuple[str, str] | None:
         for route in self._routes:
-            if (method in route.methods or route.methods == (MOUNT,)) and route.pattern.match(path):
+            if route.serves(method, path):
                 return (MOUNT if route.methods == (MOUNT,) else method), route.path
         return None
 

@@ -41,7 +41,7 @@ async def ask_socket(
         "extensions": {"websocket.http.response": {}},
     }
     is_answered = asyncio.Event()
-    found = {"status": 500, "headers": [], "body": b""}
+    found: dict[str, Any] = {"status": 500, "headers": [], "body": b""}
     asked = iter([{"type": "websocket.connect"}])
 
     async def receive() -> Any:
