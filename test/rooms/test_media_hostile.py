@@ -12,6 +12,7 @@ import pytest
 from lerobot_arena.core.room import ANSWER, CLOSE, ERROR, ICE, OFFER, OPEN, STATE, WANT, MediaSignal
 from lerobot_arena.rooms import media_room, webrtc_peer
 from lerobot_arena.rooms.webrtc_aiortc import BoundedDecoder
+from lerobot_arena.rooms.webrtc_stamps import CaptureStamps, Stamped
 from lerobot_arena.testing.media_rig import ROOM, HubRig, OldConsumer, OldProducer, plain
 
 RED = (200, 30, 30)
@@ -169,6 +170,27 @@ async def test_a_producer_rests_when_nobody_wants_its_pictures_and_is_asked_agai
     rig.topics.listeners[ROOM] = 1
     await rig.heard(STATE, "robot", type="participant_joined")
     await robot.close()
+
+
+async def test_a_picture_that_was_long_under_way_is_shown_but_not_published(
+    rig: HubRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        CaptureStamps, "stamp", lambda self, rtp, arrival_ns, steady_ns: Stamped(arrival_ns, late_s=0.7)
+    )
+    rig.topics.listeners[ROOM] = 1
+    rig.open()
+    rig.join("robot", "producer")
+    rig.join("ann", "consumer")
+    robot, ann = OldProducer(rig, "robot", lambda _: plain(RED)), OldConsumer(rig, "ann")
+    await robot.offer("ann")
+    await ann.accept()
+    await ann.sees(RED)
+    assert rig.topics.published == [], "a policy would take it for new"
+    rig.open(max_age_s=1.0)
+    await until("them to be published", lambda: rig.topics.published)
+    await robot.close()
+    await ann.close()
 
 
 async def test_a_watcher_that_hangs_up_is_offered_again_while_it_is_in_the_room(rig: HubRig) -> None:

@@ -2,6 +2,7 @@
 """Rooms of the media process with real WebRTC clients, written like upstream's, and no ROS."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 
@@ -128,10 +129,42 @@ async def test_a_config_update_changes_a_running_stream(rig: HubRig) -> None:
     await page.close()
 
 
-async def _feed(rig: HubRig) -> None:
-    while True:
+async def test_the_bitrate_is_the_rooms_and_changes_with_it(rig: HubRig) -> None:
+    noise = np.random.default_rng(1).integers(60, 190, (12, 240, 320, 3), np.uint8)
+    rig.topics.cameras[ROOM] = 1
+    rig.open(config={"bitrate": 4_000_000, "resolution": {"width": 320, "height": 240}})
+    rig.join("page", "consumer")
+    page = OldConsumer(rig, "page")
+    await page.accept()
+    await until("followed", lambda: ROOM in rig.topics.followed)
+    feeding = asyncio.ensure_future(_feed(rig, noise))
+    try:
+        high = await _bits_per_second(page)
+        rig.open(config={"bitrate": 300_000, "resolution": {"width": 320, "height": 240}})
+        low = await _bits_per_second(page)
+    finally:
+        feeding.cancel()
+        await page.close()
+    assert high > 1_700_000, "beyond aiortc's own bound"
+    assert low < 900_000, "noise does not pack better"
+
+
+async def _bits_per_second(page: OldConsumer) -> float:
+    await until("pictures", lambda: len(page.pts) > 10)
+    await asyncio.sleep(0.7)
+    counts = []
+    for _ in range(2):
+        stats = await page.connection.getStats()
+        counts.append(sum(report.bytesReceived for report in stats.values() if report.type == "transport"))
+        await asyncio.sleep(1.5)
+    return float(counts[1] - counts[0]) * 8 / 1.5
+
+
+async def _feed(rig: HubRig, pictures: np.ndarray | None = None) -> None:
+    for number in itertools.count():
         if ROOM in rig.topics.followed:
-            rig.topics.followed[ROOM](plain(RED))
+            picture = plain(RED) if pictures is None else pictures[number % len(pictures)]
+            rig.topics.followed[ROOM](picture)
         await asyncio.sleep(0.03)
 
 
