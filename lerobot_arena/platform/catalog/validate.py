@@ -13,7 +13,6 @@ from lerobot_arena.platform.catalog import bundle, contract
 from lerobot_arena.platform.catalog.checks import Bundle, Checks, PolicyFacts
 from lerobot_arena.platform.catalog.contract import ContractFile, PolicyFile, RobotFile, SceneFile
 
-
 ROBOT_FILE = "robot.yaml"
 
 
