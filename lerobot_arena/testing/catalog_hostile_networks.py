@@ -67,12 +67,12 @@ def _tensor(name: str, values: Any) -> Any:
     return numpy_helper.from_array(np.asarray(values), name)
 
 
-def _claimed(dims: list[int]) -> bytes:
-    """A tensor that says it is so large, with no data."""
+def _claimed(dims: list[int], *, times: int = 1) -> bytes:
+    """Tensors that say they are so large, with no data."""
     from onnx import TensorProto
 
-    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims)
-    return _graph([_one("MatMul", "obs", "w")], tensors=[tensor])
+    tensors = [TensorProto(name=f"w{i}", data_type=TensorProto.FLOAT, dims=dims) for i in range(times)]
+    return _graph([_one("MatMul", "obs", "w0")], tensors=tensors)
 
 
 def _external(location: str) -> Callable[[], bytes]:
@@ -196,6 +196,7 @@ _FILES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("of_another_format", "no ONNX", lambda: struct.pack("<I", 36) + b"ORTM" + bytes(400)),
     ("whose_tensor_is_huge", "tensors hold", lambda: _claimed([1 << 40])),
     ("whose_tensor_is_huge_in_parts", "tensors hold", lambda: _claimed([1 << 20, 1 << 20, 1 << 20])),
+    ("whose_tensors_are_huge_together", "tensors hold", lambda: _claimed([1 << 20], times=70)),
     ("whose_tensor_is_negative", "tensors hold|no ONNX|loaded", lambda: _claimed([-1, 4])),
     ("whose_tensor_has_no_data", "loaded", lambda: _claimed([18, 2])),
     ("beside_a_data_file", "external data", _external("policy.onnx.data")),
@@ -204,8 +205,8 @@ _FILES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("that_builds_too_much", "network|memory|crash", lambda: _built([1 << 36])),
     ("that_builds_too_much_in_parts", "network|memory|crash", lambda: _built([1 << 18, 1 << 18])),
     ("that_doubles", "network|memory|crash|computing", lambda: _squared(24)),
-    ("that_loops", "Loop", lambda: _looped("Loop")),
-    ("that_scans", "Scan", lambda: _looped("Scan")),
+    ("that_loops", "Loop, which may never end", lambda: _looped("Loop")),
+    ("that_scans", "Scan, which may never end", lambda: _looped("Scan")),
     ("nested_deeply", "deep|more than", lambda: _deep_ifs(12)),
     ("with_functions", "functions", _functions),
     ("of_too_many_operators", "operators", _many_nodes),

@@ -93,7 +93,7 @@ _ZIPS: list[tuple[str, str, Callable[[], bytes]]] = [
     ),
     (
         "members_that_overlap",
-        "overlap|cannot be read",
+        "overlap",
         lambda: zip_bytes(
             GOOD,
             Member("a.stl", noise(90_000), method=0),
@@ -113,7 +113,7 @@ _ZIPS: list[tuple[str, str, Callable[[], bytes]]] = [
     ("wrong_checksum", "cannot be read", _with("a.stl", crc=1)),
     ("two_names_for_one", "cannot be read", _with("a.stl", local_name=b"b.stl")),
     ("garbage_instead_of_deflate", "cannot be read", _with("a.stl", packed=noise(300))),
-    ("packed_beyond_its_end", "cannot be read|overlap", _with("a.stl", claimed_packed=1 << 20)),
+    ("packed_beyond_its_end", "overlap", _with("a.stl", claimed_packed=1 << 20)),
     ("path_too_deep", "deeper", _with("/".join("abcdefghijklmn") + ".xml")),
     ("path_too_long", "longer", _with("a" * 300 + ".xml")),
 ]
