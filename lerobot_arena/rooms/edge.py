@@ -91,8 +91,8 @@ class Camera:
             self._node.destroy_subscription(subscription)
 
 
-class RoomTopicsOverRos:
-    """rooms.media_room.RoomTopics. Methods are called on the event loop, `publish` in any thread."""
+class PictureTopicsOverRos:
+    """rooms.media_shape.PictureTopics. Methods are called on the event loop, `publish` in any thread."""
 
     def __init__(self, node: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._node, self._loop = node, loop

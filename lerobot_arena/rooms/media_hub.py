@@ -8,7 +8,8 @@ from typing import Any
 
 from lerobot_arena.core.errors import ArenaError, InvalidInput, TooMany
 from lerobot_arena.core.room import ANSWER, CLOSE, DROP, ERROR, ICE, OFFER, OPEN, WANT, MediaSignal
-from lerobot_arena.rooms.media_room import MediaRoom, RoomShape, RoomTopics
+from lerobot_arena.rooms.media_room import MediaRoom
+from lerobot_arena.rooms.media_shape import PictureTopics, RoomShape
 from lerobot_arena.rooms.media_wire import CONSUMER, WEBRTC, payload_of, signal
 from lerobot_arena.rooms.webrtc_peer import PeerSettings, load
 
@@ -24,7 +25,7 @@ class MediaHub:
 
     def __init__(
         self,
-        topics: RoomTopics,
+        topics: PictureTopics,
         send: Callable[[MediaSignal], None],
         *,
         settings: PeerSettings,

@@ -4,8 +4,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from lerobot_arena.core.errors import ArenaError, InvalidInput, NotFound
 from lerobot_arena.core.room import ANSWER, ERROR, ICE, OFFER, STATE
@@ -16,11 +16,12 @@ from lerobot_arena.rooms.media_rules import (
     is_shown_by_server,
     role_of_offer,
 )
+from lerobot_arena.rooms.media_shape import PictureTopics, RoomShape
 from lerobot_arena.rooms.media_stage import Stage
 from lerobot_arena.rooms.media_wire import CONSUMER, PRODUCER, WEBRTC, text_field
 from lerobot_arena.rooms.ports import ARENA
-from lerobot_arena.rooms.recovery import Loss, Picture
-from lerobot_arena.rooms.video_config import RecoveryConfig, VideoConfig, recovery_config, video_config
+from lerobot_arena.rooms.recovery import Loss
+from lerobot_arena.rooms.video_config import VideoConfig
 from lerobot_arena.rooms.webrtc_peer import Peer, PeerSettings, PictureSink, check_sdp
 
 Say = Callable[[str, str, dict[str, Any]], None]
@@ -29,26 +30,6 @@ _ASK_AGAIN_S = (2.0, 4.0, 8.0, 15.0)
 _SHOW_AGAIN_S = (0.0, 2.0, 4.0, 8.0, 15.0)
 _STATS_S = 5.0
 _UNWANTED_S = 10.0
-DEFAULT_MAX_AGE_S = 0.5
-
-
-class RoomTopics(Protocol):
-    """ROS as a room sees it."""
-
-    def publish(self, topic: str, picture: Picture, stamp_ns: int) -> None:
-        """Show a client's picture as Image; from any thread."""
-
-    def advertise(self, topic: str, is_wanted: bool) -> None:
-        """Get ready to publish, or cease."""
-
-    def subscribers(self, topic: str) -> int:
-        """Nodes that listen to the topic."""
-
-    def publishers(self, topic: str) -> int:
-        """Other nodes that publish pictures there, raw or compressed."""
-
-    def follow(self, topic: str, on_picture: Callable[[Picture], None]) -> Callable[[], None]:
-        """Deliver a topic's pictures on the event loop, newest only, until the returned function is called."""
 
 
 @dataclass(slots=True)
@@ -68,31 +49,6 @@ class _Leg:
     target: str
 
 
-@dataclass(slots=True)
-class RoomShape:
-    """What OPEN says of a room."""
-
-    config: VideoConfig = field(default_factory=VideoConfig)
-    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
-    image_topic: str = ""
-    max_age_s: float = DEFAULT_MAX_AGE_S
-
-    @classmethod
-    def from_payload(cls, payload: dict[str, Any], room_topic: str) -> "RoomShape":
-        """Read OPEN. Raises InvalidInput."""
-        given = dict(payload.get("config") or {})
-        if payload.get("relay"):
-            given["relay"] = payload["relay"]
-        topic = payload.get("image_topic") or room_topic
-        if not isinstance(topic, str):
-            raise InvalidInput("image_topic must be text.")
-        max_age_s = payload.get("max_age_s", DEFAULT_MAX_AGE_S)
-        if not isinstance(max_age_s, float | int) or not 0 < max_age_s < 3600:
-            raise InvalidInput("max_age_s must be a number of seconds.")
-        recovery = recovery_config(payload.get("recovery_config") or {})
-        return cls(video_config(given), recovery, topic, float(max_age_s))
-
-
 class MediaRoom:
     """Signals in by its methods, out by `say(kind, participant, payload)`. One event loop; calls are serialised."""
 
@@ -102,7 +58,7 @@ class MediaRoom:
         shape: RoomShape,
         *,
         settings: PeerSettings,
-        topics: RoomTopics,
+        topics: PictureTopics,
         say: Say,
         check_room: Callable[[int], None] = lambda peers: None,
     ) -> None:

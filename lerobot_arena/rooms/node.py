@@ -8,6 +8,7 @@ and the bridge says every room anew.
 import asyncio
 import logging
 import os
+import signal as signals
 import sys
 import time
 from typing import Any
@@ -18,7 +19,7 @@ import rclpy
 from lerobot_arena.core import topics
 from lerobot_arena.core.errors import ArenaError, Unavailable
 from lerobot_arena.core.room import BEAT_PERIOD_S, STATE
-from lerobot_arena.rooms.edge import RoomTopicsOverRos
+from lerobot_arena.rooms.edge import PictureTopicsOverRos
 from lerobot_arena.rooms.ice import SECRET_VARIABLE, host_addresses, ice_servers, port_range, with_passes
 from lerobot_arena.rooms.media_hub import MediaHub
 from lerobot_arena.rooms.media_wire import signal
@@ -52,7 +53,7 @@ class MediaNode(ArenaNode):
         self._servers = ice_servers(params.ice_servers, os.environ)
         self._secret = os.environ.get(SECRET_VARIABLE, "")
         host_addresses(params.ice_addresses, ())
-        self._topics = RoomTopicsOverRos(self, self._loop)
+        self._topics = PictureTopicsOverRos(self, self._loop)
         self._port = SignalPort(
             self,
             says_on=topics.MEDIA_EVENTS,
@@ -106,8 +107,6 @@ class MediaNode(ArenaNode):
 async def _serve(node: MediaNode) -> int:
     """Serve until a signal; 0 unless something died or refused to start."""
     loop, ending = asyncio.get_running_loop(), asyncio.Event()
-    import signal as signals
-
     for number in (signals.SIGINT, signals.SIGTERM):
         loop.add_signal_handler(number, ending.set)
     node.attach(loop)
