@@ -90,6 +90,7 @@ class RoomLink:
         self._beat_ns = 0
         self._shortest_rtt_s = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._socket: ClientConnection | None = None
 
     # Being there
 
@@ -116,8 +117,8 @@ class RoomLink:
     async def open(self) -> None:
         """Join. Raises what the bridge or the room refuses, or that nobody answers; later breaks are mended."""
         if self._task is None:
-            socket = await self._join()
-            self._task = asyncio.create_task(self._keep(socket))
+            self._socket = await self._join()
+            self._task = asyncio.create_task(self._keep(self._socket))
 
     async def close(self) -> None:
         """Leave."""
@@ -126,6 +127,10 @@ class RoomLink:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        self._is_joined = False
+        # A task that was cancelled before its first step has closed nothing.
+        if self._socket is not None:
+            await self._socket.close()
 
     # Saying
 

@@ -95,6 +95,8 @@ class LiveBridge:
             finally:
                 if living is not None:
                     living.cancel()
+        # Connections that were cut are closed at the loop's next turns.
+        await asyncio.sleep(0.05)
 
 
 @contextlib.contextmanager
