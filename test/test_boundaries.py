@@ -21,6 +21,7 @@ HEAVY = {
     "onnx",
     "onnxruntime",
     "mujoco",
+    "trimesh",
     "cv2",
     "yaml",
     "so101_nexus",
