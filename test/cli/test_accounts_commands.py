@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`arena users …` and `arena tokens …` on a real database, and a bridge that knows what they made."""
 
+import io
 import json
 import os
 import pty
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from lerobot_arena.cli.app import app
+from lerobot_arena.cli.supervisor.log import RunLog, parse_line
 from lerobot_arena.cli.users import Role
 from lerobot_arena.core.principal import USER_SCOPES
 from lerobot_arena.platform.accounts.users import ROLES
@@ -154,3 +157,13 @@ def test_tokens_are_made_listed_and_revoked() -> None:
         (("create", " ", "--user", "anna"), 2),
     ):
         assert arena("tokens", *arguments).exit_code == code
+
+
+def test_the_first_admins_secret_is_on_the_terminal_and_in_no_file(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    log = RunLog(tmp_path, console=Console(file=shown, width=200))
+    log.add(parse_line("bridge", b"  http://robot:8001/ui/#first-admin=verysecret\n"))
+    log.close()
+    assert "#first-admin=verysecret" in shown.getvalue()
+    kept = (tmp_path / "arena.log").read_text()
+    assert "#first-admin=" in kept and "verysecret" not in kept

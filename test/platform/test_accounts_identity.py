@@ -11,9 +11,9 @@ from sqlalchemy import Engine, text
 
 from lerobot_arena.core.clock import NS, ManualClock
 from lerobot_arena.core.errors import InvalidInput, Unauthorized, Unavailable
-from lerobot_arena.core.principal import SCOPES, SESSIONS_READ, USER_SCOPES
+from lerobot_arena.core.principal import SCOPES, SESSIONS_READ, USER_SCOPES, Principal
 from lerobot_arena.platform.accounts.accounts import Accounts
-from lerobot_arena.platform.accounts.identities import FRESH_S, STALE_S
+from lerobot_arena.platform.accounts.identities import FRESH_S, STALE_S, Identities, Identity
 from lerobot_arena.platform.accounts.logins import LOGIN_S
 
 PASSWORD = "a long enough sentence"
@@ -23,6 +23,25 @@ HERE = "127.0.0.1"
 
 def log_in(accounts: Accounts, name: str = "ben") -> str:
     return accounts.log_in(name, PASSWORD, HERE).access_token
+
+
+def test_what_is_looked_up_while_it_ends_is_not_remembered(clock: ManualClock) -> None:
+    known = Identities(clock)
+    ben = Identity(Principal("ben", via="login", credential="1"))
+    before = known.generation
+    known.forget(user="ben")
+    known.put("secret", ben, before)
+    assert known.get("secret") is None
+    known.put("secret", ben, known.generation)
+    assert known.get("secret") == ben.principal
+
+
+def test_memory_of_callers_is_bounded(clock: ManualClock) -> None:
+    known = Identities(clock)
+    for number in range(5000):
+        known.put(f"secret{number}", Identity(Principal("ben", via="token")), known.generation)
+    found = [number for number in range(5000) if known.get(f"secret{number}") is not None]
+    assert found == list(range(5000 - 4096, 5000))
 
 
 def test_a_login_is_its_user(accounts: Accounts) -> None:

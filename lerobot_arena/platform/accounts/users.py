@@ -198,11 +198,8 @@ def _admins() -> tuple[ColumnElement[bool], ...]:
 
 
 def _lock_admins(db: Session) -> None:
-    """Two who remove the last two admins at once take turns: PostgreSQL at the rows, SQLite at the first write."""
-    if db.get_bind().dialect.name == "sqlite":
-        db.execute(update(UserRow).where(UserRow.name == "").values(role=UserRow.role))
-    else:
-        db.scalars(select(UserRow.name).where(*_admins()).order_by(UserRow.name).with_for_update()).all()
+    """Two who remove the last two admins at once take turns: PostgreSQL here, SQLite anyway at the first write."""
+    db.scalars(select(UserRow.name).where(*_admins()).order_by(UserRow.name).with_for_update()).all()
 
 
 def _renew(row: UserRow, password_hash: str) -> None:
