@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import websockets
+from websockets.sync.client import connect
 
 from lerobot_arena.testing.media_rig import OldConsumer, OldProducer, plain
 
@@ -89,6 +90,19 @@ POLICY = (
 )
 
 
+def first_jpeg(stack: Any, *, workspace: str, room: str) -> bytes:
+    """What a simple client sees first."""
+    path = f"/video/workspaces/{workspace}/rooms/{room}/ws"
+    with connect(f"ws://127.0.0.1:{stack.port}{path}") as socket:
+        socket.send(json.dumps({"participant_id": "simple", "role": "consumer", "media": "jpeg"}))
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            message = socket.recv(timeout=10)
+            if isinstance(message, bytes):
+                return message
+    raise AssertionError("no picture came by JPEG")
+
+
 def received(stack: Any, session_id: str) -> int:
     stats = stack.status(session_id)["stats"]["images_received"]
     return int(sum(stats.values()) if isinstance(stats, dict) else stats)
@@ -106,6 +120,7 @@ def test_a_browsers_camera_reaches_a_session_and_comes_back_after_the_media_proc
     )
     stack.wait_for("the browser's pictures in the session", lambda: received(stack, "remote") > 20, 30)
     assert page.evaluate("rooms.camera.stats()")["state"] == ["connected"]
+    assert b"\xff\xd8" in first_jpeg(stack, **rooms), "who speaks no WebRTC watches too"
 
     stack.kill(MEDIA)
     asked = time.monotonic()
