@@ -97,6 +97,7 @@ def test_a_published_policy_runs_at_its_plain_url(bridge: str) -> None:
             while float(page.inner_text("#distance").split()[0].replace("–", "0")) < 0.2:
                 assert time.monotonic() < deadline, "the rover does not move"
                 time.sleep(0.1)
+            page.keyboard.up("w")
         page.goto(f"{bridge}/lab/nothing")
         page.wait_for_selector("#problem-text")
         assert page.inner_text("#problem-text") == "There is no such run."

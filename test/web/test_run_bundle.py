@@ -6,6 +6,7 @@ That a fresh build gives the same bytes is checked with the first page's (test_b
 
 import gzip
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -69,3 +70,9 @@ def test_the_licences_of_what_is_inside_are_told() -> None:
     text = (BUNDLE / "licenses.md").read_text() + (BUNDLE / "engine" / "notices.md").read_text()
     for holder in ("three.js authors", "Microsoft Corporation", "DeepMind", "Arjun Barrett"):
         assert holder in text, holder
+
+
+def test_the_browser_has_the_physics_of_the_server() -> None:
+    locked = json.loads((WEB / "package-lock.json").read_text())["packages"]
+    version = locked["node_modules/@mujoco/mujoco"]["version"]
+    assert f'"mujoco=={version}"' in (ROOT / "setup.py").read_text()

@@ -45,7 +45,8 @@ export class Driver {
     const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
     if (key) {
       event.preventDefault();
-      if (!event.repeat) this.press('keyboard', key, true);
+      const isHeld = event.repeat && this.held.get('keyboard')?.has(key);
+      if (!isHeld) this.press('keyboard', key, true);
     } else if (isPlain && event.code === 'KeyR') this.orders.reset();
     else if (isPlain && event.code === 'KeyC') this.orders.toggleFollow();
   }

@@ -47,6 +47,11 @@ export class Appearance {
   }
 }
 
+/** Between two poses of the same shapes; a tick is so short that matrices may be mixed like numbers. */
+export function blend(before: Float32Array, after: Float32Array, share: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from(after, (value, index) => value + (share - 1) * (value - (before[index] ?? value)));
+}
+
 /** Names of the geoms in an MJCF. */
 export function geomNames(xml: string): Set<string> {
   const found = xml.matchAll(/<geom\b[^>]*?\bname\s*=\s*["']([^"']+)["']/g);

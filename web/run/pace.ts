@@ -32,6 +32,12 @@ export class Pace {
     await wait(this.dueMs - nowMs);
   }
 
+  /** How much of the time between the last tick and the next has passed, 0–1. */
+  share(): number {
+    const leftMs = this.dueMs - performance.now();
+    return Math.min(1, Math.max(0, 1 - leftMs / (this.tickS * 1000)));
+  }
+
   /** Simulated per real time, since the first tick of the last two seconds. */
   realTimeFactor(): number {
     const [first] = this.ticks;

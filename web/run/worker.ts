@@ -4,7 +4,7 @@
 import { ROOT, split, store, unpack } from './bundle';
 import { download } from './download';
 import { startEngine, type MjModel, type MujocoModule } from './engine';
-import { Appearance, geomNames } from './look';
+import { Appearance, blend, geomNames } from './look';
 import { Pace } from './pace';
 import type { FromWorker, Stage, State, ToWorker, TraceRow } from './protocol';
 import { findRobot } from './robot';
@@ -19,11 +19,19 @@ interface WorkerScope {
 }
 const page = globalThis as unknown as WorkerScope;
 
+/** Where everything was after a tick. */
+interface Snapshot {
+  poses: Float32Array<ArrayBuffer>;
+  basePos: [number, number, number];
+}
+
 /** A run that is loaded. */
 class Session {
   private readonly pace: Pace;
   private waiting: (() => void)[] = [];
   private toldMs = 0;
+  private before: Snapshot;
+  private after: Snapshot;
 
   constructor(
     private readonly world: World,
@@ -31,6 +39,7 @@ class Session {
     readonly appearance: Appearance,
   ) {
     this.pace = new Pace(runner.tickS);
+    this.before = this.after = this.snapshot();
   }
 
   /** Carried out between two ticks, where nothing is half done. */
@@ -65,11 +74,16 @@ class Session {
 
   reset(): void {
     this.runner.reset();
+    // No way leads from where it lay to where it starts.
+    this.before = this.after = this.snapshot();
   }
 
+  /** One tick late, and smooth on screens that are faster than the ticks. */
   tellFrame(): void {
-    const poses = this.appearance.poses(this.world.data);
-    page.postMessage({ type: 'frame', poses, basePos: this.runner.basePos() }, [poses.buffer]);
+    const share = this.pace.share();
+    const poses = blend(this.before.poses, this.after.poses, share);
+    const [x, y, z] = blend(Float32Array.from(this.before.basePos), Float32Array.from(this.after.basePos), share);
+    page.postMessage({ type: 'frame', poses, basePos: [x ?? 0, y ?? 0, z ?? 0] }, [poses.buffer]);
   }
 
   settle(): void {
@@ -80,7 +94,13 @@ class Session {
     this.settle();
     const startedMs = performance.now();
     await this.runner.tick();
+    this.before = this.after;
+    this.after = this.snapshot();
     return performance.now() - startedMs;
+  }
+
+  private snapshot(): Snapshot {
+    return { poses: this.appearance.poses(this.world.data), basePos: this.runner.basePos() };
   }
 
   private tellState(): void {
