@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.platform.catalog import network, onnx_metadata
 from lerobot_arena.platform.catalog.runner import Runner
-from lerobot_arena.platform.training import locomotion, locomotion_recipes
+from lerobot_arena.platform.training import locomotion
 from lerobot_arena.platform.training.locomotion_export import LIMIT, write_policy
 from lerobot_arena.platform.training.locomotion_gait import Gait, Wire, weave
 from lerobot_arena.platform.training.locomotion_make import make, start_of, weights_of
@@ -152,6 +152,7 @@ def test_a_robot_without_motors_or_floor_gets_both(tmp_path):
     )  # fmt: skip
     model = equip(tmp_path / "bare.xml", spec)
     assert (model.nu, model.dof_damping[6], model.dof_armature[6]) == (1, 1.0, 0.02)
+    assert (model.actuator_gainprm[0, 0], model.actuator_biasprm[0, 1]) == (20.0, -20.0)
     assert mujoco.mjtGeom.mjGEOM_PLANE in model.geom_type
 
 
@@ -208,11 +209,12 @@ def test_the_search_finds_the_top_and_the_same_one_again():
     assert first.curve[-1][0] > first.curve[0][0]
 
 
-@pytest.mark.parametrize(("name", "shifted"), [("pony-trot", True), ("pony-bound", False)])
+@pytest.mark.parametrize(("name", "shifted"), [("pony-trot", True), ("pony-bound", False), ("g1-walk", True)])
 def test_in_the_mirror_a_gait_is_the_same_gait(name, shifted):
     """Seen in the mirror and mirrored back, a symmetric gait answers the same; and twice mirrored is not mirrored."""
     chosen = RECIPES[name]
-    spec, weights = chosen.spec(chosen.period), weights_of(chosen, start_of(chosen))
+    values = start_of(chosen) + [number.spread for number in chosen.numbers.values()]
+    spec, weights = chosen.spec(chosen.period), weights_of(chosen, values)
     found = mirror(spec, shifted=shifted)
     obs = _observations(spec, 40)
     turned = (obs[:, found.seen.order] * found.seen.signs).astype(np.float32)
@@ -265,7 +267,7 @@ def test_the_same_seed_searches_the_same_gait():
 
 def test_the_command_makes_and_measures_a_policy(tmp_path, monkeypatch, capsys):
     small = replace(RECIPES["pony-bound"], generations=1, crowd=4, search_s=0.1)
-    monkeypatch.setattr(locomotion_recipes, "RECIPES", {"pony-bound": small})
+    monkeypatch.setitem(RECIPES, "pony-bound", small)
     monkeypatch.setattr(locomotion, "measure", lambda *_, **__: _Few())
     assert locomotion.main(["make", "pony-bound", "--out", str(tmp_path), "--seed", "4"]) == 0
     facts = json.loads((tmp_path / "made.json").read_text())

@@ -23,8 +23,8 @@ from lerobot_arena.core.errors import ArenaError
 from lerobot_arena.platform.catalog import network, onnx_metadata
 from lerobot_arena.platform.training.locomotion_export import write_policy
 from lerobot_arena.platform.training.locomotion_make import make
-from lerobot_arena.platform.training.locomotion_measure import Figures, measure
-from lerobot_arena.platform.training.locomotion_recipes import RECIPES, Recipe, recipe
+from lerobot_arena.platform.training.locomotion_measure import Figures, composed, measure
+from lerobot_arena.platform.training.locomotion_recipes import PARKOUR, RECIPES, Recipe, recipe
 from lerobot_arena.platform.training.locomotion_scene import parkour, to_mjcf, write_glb
 
 COMMAND = "python -m lerobot_arena.platform.training.locomotion"
@@ -50,20 +50,26 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument("--out", type=Path, required=True)
     making.add_argument("--seed", type=int, default=0)
     making.add_argument("--threads", type=int, default=1, help="of MuJoCo")
-    making.set_defaults(run=lambda told: write(told.recipe, told.out, seed=told.seed, threads=told.threads))
+    making.add_argument("--robot", type=Path, help="MJCF of a robot that is not shipped")
+    making.set_defaults(
+        run=lambda told: write(told.recipe, told.out, seed=told.seed, threads=told.threads, robot=told.robot)
+    )
     measuring = jobs.add_parser("measure", help="print how well a policy walks")
     measuring.add_argument("recipe", choices=sorted(RECIPES))
     measuring.add_argument("folder", type=Path)
-    measuring.set_defaults(run=lambda told: _print(figures(recipe(told.recipe), told.folder).to_json()))
+    measuring.add_argument("--robot", type=Path, help="MJCF of a robot that is not shipped")
+    measuring.set_defaults(
+        run=lambda told: _print(figures(recipe(told.recipe, told.robot), told.folder).to_json())
+    )
     drawing = jobs.add_parser("scene", help="write the course as MJCF and GLB")
     drawing.add_argument("--out", type=Path, required=True)
     drawing.set_defaults(run=lambda told: write_scene(told.out))
     return parser
 
 
-def write(name: str, out: Path, *, seed: int = 0, threads: int = 1) -> None:
+def write(name: str, out: Path, *, seed: int = 0, threads: int = 1, robot: Path | None = None) -> None:
     """Make the policy of a recipe in `out` and measure it."""
-    chosen = recipe(name)
+    chosen = recipe(name, robot)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     made = make(
@@ -72,6 +78,7 @@ def write(name: str, out: Path, *, seed: int = 0, threads: int = 1) -> None:
     seconds = round(time.monotonic() - started)
     spec = chosen.spec(chosen.period)
     command = f"{COMMAND} make {name} --out FOLDER --seed {seed} --threads {threads}"
+    command += f" --robot {robot.name}" if robot else ""
     write_policy(out / MODEL, spec, chosen.gait, made.weights, made.layers, run=command)
     facts = {
         "recipe": name,
@@ -92,7 +99,11 @@ def figures(chosen: Recipe, folder: Path) -> Figures:
     model = folder / MODEL
     session = network.open_session(model)
     spec = onnx_metadata.read(session.get_modelmeta().custom_metadata_map)
-    return measure(chosen.entry, model, spec, course=chosen.course)
+    assert chosen.entry is not None
+    if chosen.course == PARKOUR:
+        return measure(chosen.entry, model, spec, course=chosen.course)
+    with composed(chosen.entry, chosen.course) as whole:
+        return measure(whole, model, spec)
 
 
 def write_scene(out: Path) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from lerobot_arena.core.observation import FloatArray
+from lerobot_arena.platform.training.locomotion_g1 import widened
 from lerobot_arena.platform.training.locomotion_gait import weave
+from lerobot_arena.platform.training.locomotion_mirror import mirror
 from lerobot_arena.platform.training.locomotion_ppo import Layer, Trainer
-from lerobot_arena.platform.training.locomotion_recipes import Recipe
+from lerobot_arena.platform.training.locomotion_recipes import PARKOUR, Recipe
 from lerobot_arena.platform.training.locomotion_scene import Block, ground_m, parkour
 from lerobot_arena.platform.training.locomotion_search import search
 from lerobot_arena.platform.training.locomotion_task import Task, command_ranges, variants
@@ -52,13 +54,15 @@ def start_of(recipe: Recipe) -> FloatArray:
 
 
 def _learnt(recipe: Recipe, seed: int, threads: int, report: Report) -> Made:
-    assert recipe.ppo is not None
+    assert recipe.ppo is not None and recipe.entry is not None
     spec = recipe.spec(recipe.period)
-    model = equip(recipe.entry, spec, [recipe.course])
-    worlds = Worlds(variants(model, 8, seed=seed), spec, recipe.robots, threads=threads)
-    task = Task(worlds, recipe.task, seed=seed, place=_placing(parkour()))
-    weights = weights_of(recipe, start_of(recipe))
-    trainer = Trainer(task, recipe.gait, weights, replace(recipe.ppo, seed=seed))
+    model, part = recipe.build(recipe.entry, spec, [recipe.course])
+    worlds = Worlds(variants(model, recipe.copies, seed=seed), part, recipe.robots, threads=threads)
+    place = _placing(parkour()) if recipe.course == PARKOUR else None
+    task = Task(worlds, recipe.task, seed=seed, place=place)
+    weights = weights_of(recipe, start_of(recipe))[:, : len(part.joint_names)]
+    seen_in = mirror(part, shifted=True) if recipe.mirrored else None
+    trainer = Trainer(task, recipe.gait, weights, replace(recipe.ppo, seed=seed), mirror=seen_in)
 
     def tell(update: int, figures: tuple[float, float]) -> None:
         if update % 10 == 0:
@@ -68,7 +72,7 @@ def _learnt(recipe: Recipe, seed: int, threads: int, report: Report) -> Made:
     worlds.close()
     periods = recipe.robots * recipe.ppo.steps * recipe.ppo.updates
     facts = {"method": "PPO", "control_periods": periods, "reward": round(learnt.curve[-1][0], 3)}
-    return Made(weights, learnt.layers, facts)
+    return Made(*widened(weights, learnt.layers, part, spec), facts)
 
 
 def _placing(blocks: tuple[Block, ...]) -> Callable[[int, np.random.Generator], FloatArray]:
@@ -89,6 +93,7 @@ def _searched(recipe: Recipe, seed: int, threads: int, report: Report) -> Made:
     low, high = command_ranges(spec)
     shares = np.array(SEARCHED)
     commands = np.where(shares > 0, shares * high, -shares * low)
+    assert recipe.entry is not None
     worlds = Worlds([equip(recipe.entry, spec)], spec, recipe.crowd * len(commands), threads=threads)
     worlds.commands = np.tile(commands, (recipe.crowd, 1))
     generation = 0

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lerobot_arena.core.observation import FloatArray
 from lerobot_arena.platform.training.locomotion_gait import Gait
@@ -42,8 +43,8 @@ class PpoRules:
 class Layer:
     """weights [in, out], bias [out]."""
 
-    weights: FloatArray
-    bias: FloatArray
+    weights: NDArray[np.floating[Any]]
+    bias: NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)

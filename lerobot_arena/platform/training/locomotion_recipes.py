@@ -2,20 +2,24 @@
 """Which policies are made, and how: robot, gait, how the gait's numbers become joint motion, and who tunes it."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
+from lerobot_arena.platform.training import locomotion_g1
 from lerobot_arena.platform.training.locomotion_gait import Gait, Wire
 from lerobot_arena.platform.training.locomotion_ppo import PpoRules
-from lerobot_arena.platform.training.locomotion_spec import LEGS, pony_spec
-from lerobot_arena.platform.training.locomotion_task import TaskRules
+from lerobot_arena.platform.training.locomotion_spec import LEGS, g1_spec, pony_spec
+from lerobot_arena.platform.training.locomotion_task import Rewards, TaskRules
+from lerobot_arena.platform.training.locomotion_worlds import equip
 
 MODELS = Path(__file__).parents[2] / "models" / "locomotion"
 PONY = MODELS / "pony" / "bundle" / "flat.xml"
 PARKOUR = MODELS / "parkour" / "parkour.xml"
+G1_WORLD = MODELS / "g1-walk" / "world.xml"
 # Of a leg: both links 0.18 m, at the default pose 0.8 rad before and behind the vertical.
 _LINK_M, _BEND_RAD = 0.18, 0.8
 REACH_M_PER_RAD = 2 * _LINK_M * math.cos(_BEND_RAD)
@@ -49,6 +53,21 @@ PONY_NUMBERS: Mapping[str, Number] = {
 }
 
 
+G1_NUMBERS: Mapping[str, Number] = {
+    "lift_m": Number(0.07, 0.0),
+    "stride": Number(0.8, 0.0),
+    # 0.08 rad, 0.9 rad ahead of the steps.
+    "sway_sin": Number(0.08 * math.cos(0.9), 0.0),
+    "sway_cos": Number(0.08 * math.sin(0.9), 0.0),
+    "crouch": Number(0.12, 0.0),
+    "lean": Number(0.03, 0.0),
+    "pitch": Number(0.6, 0.0),
+    "pitch_rate": Number(0.15, 0.0),
+    "roll": Number(0.5, 0.0),
+    "roll_rate": Number(0.15, 0.0),
+}
+
+
 def pony_wires(gait: Gait, period: float, numbers: Mapping[str, float]) -> list[Wire]:
     """Return the wires of a pony's gait in radians, by the geometry of its legs.
 
@@ -79,12 +98,25 @@ def pony_wires(gait: Gait, period: float, numbers: Mapping[str, float]) -> list[
     return wires
 
 
+# Entry, spec, further files → the model that is trained on, and the part of the spec that is learnt.
+Build = Callable[[Path, ControlSpec, Sequence[Path]], tuple[Any, ControlSpec]]
+
+
+def as_it_is(entry: Path, spec: ControlSpec, extra: Sequence[Path]) -> tuple[Any, ControlSpec]:
+    """Train on what will be walked on."""
+    return equip(entry, spec, extra), spec
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one policy is made. With `ppo` a network is learnt beside the gait, else the gait's numbers are searched."""
+    """How one policy is made. With `ppo` a network is learnt beside the gait, else the gait's numbers are searched.
+
+    A recipe without `entry` is for a robot that is not shipped. `course` is included after the entry; `copies` are the
+    variants of the model that are learnt on.
+    """
 
     title: str
-    entry: Path
+    entry: Path | None
     course: Path
     gait: Gait
     period: float
@@ -97,6 +129,9 @@ class Recipe:
     generations: int = 0
     search_s: float = 6.0
     crowd: int = 16
+    build: Build = as_it_is
+    copies: int = 8
+    mirrored: bool = False
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -124,11 +159,38 @@ RECIPES: Mapping[str, Recipe] = {
         robots=16,
         generations=25,
     ),
-}
+    "g1-walk": Recipe(
+        title="Unitree G1, walk",
+        entry=None,
+        course=G1_WORLD,
+        gait=Gait((0.0, 0.5), 0.45),
+        period=0.8,
+        spec=g1_spec,
+        numbers=G1_NUMBERS,
+        wires=locomotion_g1.g1_wires,
+        robots=320,
+        ppo=PpoRules(
+            updates=400, threads=1, hidden=(128, 128), std=0.3, steps=32, epochs=5, kl=0.02, entropy=0.0005
+        ),
+        task=TaskRules(
+            rewards=Rewards(
+                follow=2.0, follow_width=0.06, turn=0.6, turn_width=0.1, alive=1.0, bounce=0.5, tilt=2.0,
+                change=0.01, effort=0.0002, pose=0.1, stand=0.3, fall=10.0,
+            ),
+            push_m_s=0.2,
+        ),
+        build=locomotion_g1.build,
+        copies=6,
+        mirrored=True,
+    ),
+}  # fmt: skip
 
 
-def recipe(name: str) -> Recipe:
-    """Return a recipe by name. Raises InvalidInput with the names there are."""
+def recipe(name: str, robot: Path | None = None) -> Recipe:
+    """Return a recipe by name, for the entry XML `robot` if that is not shipped. Raises InvalidInput."""
     if name not in RECIPES:
         raise InvalidInput(f"There is no recipe {name!r}; there are {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    chosen = RECIPES[name]
+    if chosen.entry is None and robot is None:
+        raise InvalidInput(f"The robot of {name} is not shipped: name its MJCF with --robot.")
+    return chosen if chosen.entry is not None else replace(chosen, entry=robot)

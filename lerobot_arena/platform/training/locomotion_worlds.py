@@ -16,12 +16,7 @@ Mask = NDArray[np.bool_]
 
 
 def equip(path: Path, spec: ControlSpec, extra: Sequence[Path] = ()) -> Any:
-    """Return the compiled model of `path`, with more files included after it, and with position actuators.
-
-    A robot without actuators gets them: kp in the actuator, kd and armature in the joint, where MuJoCo integrates
-    damping implicitly; that is the same motion as kp·(target - q) applied from outside. A floor is added if none is
-    there.
-    """
+    """Return the compiled, furnished model of `path`, with more files included after it."""
     import mujoco
 
     files = [path, *extra]
@@ -30,7 +25,17 @@ def equip(path: Path, spec: ControlSpec, extra: Sequence[Path] = ()) -> Any:
     }
     text = "".join(f'<include file="{file.name}"/>' for file in files)
     meshes = f'<compiler meshdir="{path.parent / "assets"}"/>' if (path.parent / "assets").is_dir() else ""
-    model_spec = mujoco.MjSpec.from_string(f"<mujoco>{text}{meshes}</mujoco>", include=include)
+    return furnish(mujoco.MjSpec.from_string(f"<mujoco>{text}{meshes}</mujoco>", include=include), spec)
+
+
+def furnish(model_spec: Any, spec: ControlSpec) -> Any:
+    """Compile an MjSpec with position actuators and a floor.
+
+    A robot without actuators gets them: kp in the actuator, kd and armature in the joint, where MuJoCo integrates
+    damping implicitly; that is the same motion as kp·(target - q) applied from outside.
+    """
+    import mujoco
+
     if not any(geom.type == mujoco.mjtGeom.mjGEOM_PLANE for geom in model_spec.worldbody.geoms):
         model_spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 0.05])
     if not model_spec.actuators:
