@@ -120,6 +120,8 @@ class MediaHub:
             return
         if room is None:
             return
+        if received.kind == OFFER or payload.get("media") == WEBRTC:
+            await load()
         async with room.lock:
             if received.kind == CLOSE:
                 del self._rooms[received.room_topic]
@@ -153,7 +155,6 @@ class MediaHub:
         def say(kind: str, participant: str, said: dict[str, Any]) -> None:
             self._send(signal(topic, kind, participant, said))
 
-        await load()
         self._rooms[topic] = MediaRoom(
             topic,
             shape,
