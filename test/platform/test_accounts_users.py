@@ -179,14 +179,15 @@ def test_an_old_hash_is_renewed_when_its_user_comes(accounts: Accounts, engine: 
 
 
 def test_an_unknown_user_takes_as_long_as_a_wrong_password(accounts: Accounts) -> None:
-    def fastest_s(name: str) -> float:
+    def cost_s(name: str) -> float:
+        """Of the processor: what else this machine does meanwhile does not count."""
         found = []
         for _ in range(5):
-            begin = time.perf_counter()
+            begin = time.thread_time()
             with pytest.raises(Unauthorized):
                 accounts.users.check_password(name, "some other sentence")
-            found.append(time.perf_counter() - begin)
+            found.append(time.thread_time() - begin)
         return min(found)
 
     # Hashing takes over 10 ms, all else less than one.
-    assert 0.5 < fastest_s("nobody-at-all") / fastest_s("ben") < 2.0
+    assert 0.5 < cost_s("nobody-at-all") / cost_s("ben") < 2.0
