@@ -16,9 +16,9 @@ from lerobot_arena.platform.accounts.secret_file import load_secret
 from lerobot_arena.platform.arena.leaderboard import Leaderboard
 from lerobot_arena.platform.arena.service import Arena
 from lerobot_arena.platform.arena.store import ArenaStore
+from lerobot_arena.platform.catalog.checks import Checks
 from lerobot_arena.platform.catalog.item import POLICY, Item
 from lerobot_arena.platform.catalog.publishing import Publisher
-from lerobot_arena.platform.catalog.sandbox import Sandbox
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.deployments.deployment import BROWSER
 from lerobot_arena.platform.deployments.store import DeploymentStore, default_run
@@ -38,7 +38,7 @@ class Published:
         self.shelf = Shelf(engine)
         self.blobs = Blobs(settings.blobs)
         self.deployed = DeploymentStore(engine)
-        self.publisher = Publisher(self.shelf, self.blobs, Sandbox(), clock=clock)
+        self.publisher = Publisher(self.shelf, self.blobs, Checks(), clock=clock)
         self.votes = ArenaStore(engine)
         self.arena = Arena(self.shelf, self.votes, secret=_voters_key(settings), clock=clock)
         self.leaderboard = Leaderboard(self.votes, self._policies)

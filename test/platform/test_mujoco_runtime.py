@@ -10,8 +10,8 @@ import pytest
 
 from lerobot_arena.core.clock import SystemClock
 from lerobot_arena.core.errors import InvalidInput, Unavailable
+from lerobot_arena.platform.catalog.checks import Checks
 from lerobot_arena.platform.catalog.publishing import Publisher, Upload
-from lerobot_arena.platform.catalog.sandbox import Sandbox
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.deployments.deployment import MUJOCO, Deployment, Scale
 from lerobot_arena.platform.deployments.mujoco_runtime import MujocoInstance, MujocoRuntime
@@ -23,7 +23,7 @@ from lerobot_arena.testing.catalog_files import cart_policy, robot_zip
 @pytest.fixture
 def runtime(tmp_path: Path) -> MujocoRuntime:
     shelf, blobs = Shelf(open_engine(f"sqlite:///{tmp_path / 'a.db'}")), Blobs(str(tmp_path / "blobs"))
-    publisher = Publisher(shelf, blobs, Sandbox(), clock=SystemClock())
+    publisher = Publisher(shelf, blobs, Checks(), clock=SystemClock())
     bundle, model = tmp_path / "robot.zip", tmp_path / "policy.onnx"
     bundle.write_bytes(robot_zip())
     model.write_bytes(cart_policy())

@@ -11,9 +11,8 @@ from typing import Any
 from lerobot_arena.core.clock import Clock
 from lerobot_arena.core.errors import Forbidden, InvalidInput, NotFound
 from lerobot_arena.platform.catalog import contract, images, refs
+from lerobot_arena.platform.catalog.checks import Bundle, Checks, PolicyFacts
 from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, FileRef, Item
-from lerobot_arena.platform.catalog.limits import Limits
-from lerobot_arena.platform.catalog.sandbox import Sandbox
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.storage.blobs import Blobs
 
@@ -39,17 +38,10 @@ class Publisher:
     """Publishes for one catalog. `taken` are owner names that would hide a route."""
 
     def __init__(
-        self,
-        shelf: Shelf,
-        blobs: Blobs,
-        sandbox: Sandbox,
-        *,
-        clock: Clock,
-        limits: Limits | None = None,
-        taken: Collection[str] = (),
+        self, shelf: Shelf, blobs: Blobs, checks: Checks, *, clock: Clock, taken: Collection[str] = ()
     ) -> None:
-        self._shelf, self._blobs, self._sandbox = shelf, blobs, sandbox
-        self._clock, self._limits, self._taken = clock, limits or Limits(), frozenset(taken)
+        self._shelf, self._blobs, self._checks = shelf, blobs, checks
+        self._clock, self._taken = clock, frozenset(taken)
 
     def scene(self, owner: str, fields: Fields, glb: Upload, preview: Upload | None = None) -> Item:
         """A look over a benchmark scene's physics; a slug that is taken gets a number.
@@ -61,14 +53,14 @@ class Publisher:
             SCENE, refs.DEFAULT_SCENE, "benchmarkSceneRef"
         )
         transform = contract.transform(_json(fields, "transform", {}), "transform")
-        told = self._ask("scene", {}, glb=glb)
+        look = self._checks.scene(glb.path)
         files = {"glb": glb} | ({"preview": _checked_preview(preview)} if preview is not None else {})
         slug = refs.check_slug(refs.given(fields.get("slugPath")) or refs.DEFAULT_SCENE_SLUG)
         facts = {
             "mode": OVERLAY,
             "benchmarkSceneRef": benchmark,
             "transform": {key: list(value) for key, value in asdict(transform).items()},
-            "look": told["scene"],
+            "look": look.to_json(),
         }
         free = refs.next_free(slug, self._shelf.slugs(SCENE, owner))
         return self._keep(
@@ -81,12 +73,10 @@ class Publisher:
         slug = refs.check_slug(_needed(fields, "slugPath"))
         key = _needed(fields, "robotKey")
         title = _title(fields)
-        told = self._ask("robot", {"entry": refs.given(fields.get("entryXmlPath"))}, bundle=bundle)
-        facts = {
-            "robotKey": key[:LONGEST_TITLE],
-            "entryXmlPath": told["robot"]["entry"],
-            "model": told["robot"],
-        }
+        model = self._checks.robot(Bundle(bundle.path, refs.given(fields.get("entryXmlPath"))))
+        facts = _plain(
+            {"robotKey": key[:LONGEST_TITLE], "entryXmlPath": model.entry, "model": model.to_json()}
+        )
         return self._keep(ROBOT, owner, slug, fields, {"bundle": bundle}, facts, title=title)
 
     def policy(self, owner: str, fields: Fields, model: Upload, depth: Upload | None = None) -> Item:
@@ -99,20 +89,18 @@ class Publisher:
             raise InvalidInput(f"runtimeAdapter must be one of {', '.join(contract.ADAPTERS)}.")
         robot = self._existing(ROBOT, fields, "defaultRobotRef")
         scene = self._existing(SCENE, fields, "defaultSceneRef")
-        question = {"adapter": adapter, "config": refs.given(fields.get("config"))}
-        told = self._ask_with_robot(question, model, robot)
+        told = self._tried(adapter, refs.given(fields.get("config")) or "", model, robot)
         if depth is not None:
-            self._ask("onnx", {}, model=depth)
-        config = told.get("config")
+            self._checks.network(depth.path)
         facts = {
             "runtimeAdapter": adapter,
-            "controlDt": told["control_spec"]["control_dt"],
-            "metadataConfig": config if adapter == contract.ADAPTERS[0] else None,
-            "unitreeVelocityConfig": config if adapter != contract.ADAPTERS[0] else None,
+            "controlDt": told.control_spec.control_dt,
+            "metadataConfig": told.config if adapter == contract.ADAPTERS[0] else None,
+            "unitreeVelocityConfig": told.config if adapter != contract.ADAPTERS[0] else None,
             "defaultRobotRef": robot,
             "defaultSceneRef": scene,
-            "controlSpec": told["control_spec"],
-            "run": told.get("run"),
+            "controlSpec": told.control_spec.to_json(),
+            "run": None if told.run is None else asdict(told.run),
         }
         files = {"model": model} | ({"depthModel": depth} if depth is not None else {})
         return self._keep(POLICY, owner, slug, fields, files, _plain(facts), title=title)
@@ -122,21 +110,15 @@ class Publisher:
         for sha256 in self._shelf.delete(kind, ref):
             self._blobs.delete(sha256)
 
-    def _ask(self, job: str, question: Mapping[str, Any], **uploads: Upload) -> dict[str, Any]:
-        files = {name: upload.path for name, upload in uploads.items()}
-        return self._sandbox.ask(job, {**question, "limits": self._limits.to_json()}, files=files)
-
-    def _ask_with_robot(
-        self, question: Mapping[str, Any], model: Upload, robot: str | None
-    ) -> dict[str, Any]:
+    def _tried(self, adapter: str, config: str, model: Upload, robot: str | None) -> PolicyFacts:
         if robot is None:
-            return self._ask("policy", question, model=model)
+            return self._checks.policy(model.path, adapter, config)
         item = self._shelf.get(ROBOT, robot)
         with TemporaryDirectory(prefix="arena-robot-") as folder:
-            bundle = Upload(item.files["bundle"].name, Path(folder) / "bundle.zip")
-            self._blobs.copy_to(item.files["bundle"].sha256, bundle.path)
-            entry = item.facts["entryXmlPath"]
-            return self._ask("policy", {**question, "entry": entry}, model=model, bundle=bundle)
+            archive = Path(folder) / "bundle.zip"
+            self._blobs.copy_to(item.files["bundle"].sha256, archive)
+            bundle = Bundle(archive, item.facts["entryXmlPath"])
+            return self._checks.policy(model.path, adapter, config, robot=bundle)
 
     def _check_owner(self, owner: str, fields: Fields) -> None:
         named = refs.given(fields.get("owner"))
