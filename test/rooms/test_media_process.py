@@ -111,13 +111,18 @@ async def bridge(ros_domain: int) -> AsyncIterator[Bridge]:
         bridge.close()
 
 
+def libraries_of(process: int) -> str:
+    return Path(f"/proc/{process}/maps").read_text()
+
+
 async def test_pictures_in_and_out_and_a_killed_process_comes_back_empty(bridge: Bridge) -> None:
     assert bridge.process is not None
     bridge.send(OPEN)
     bridge.send(WANT, "simple", role="consumer", media="jpeg")
     await asyncio.sleep(0.3)
-    maps = Path(f"/proc/{bridge.process.pid}/maps").read_text()
-    assert "libavcodec" not in maps, "codecs cost 70 MB, and nobody came with WebRTC yet"
+    assert "libavcodec" not in libraries_of(bridge.process.pid), (
+        "codecs cost 70 MB, and nobody came with WebRTC yet"
+    )
     bridge.listen_to_room()
     bridge.send(WANT, "robot", role="producer", media="webrtc")
     asked = await bridge.heard(STATE, "robot", type="participant_joined")
