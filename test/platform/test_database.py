@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from lerobot_arena.core.errors import Unavailable
-from lerobot_arena.platform.storage.database import Base, answering, open_engine
+from lerobot_arena.platform.storage.database import Base, answering, connect, open_engine
 from lerobot_arena.testing.tables import import_all_tables
 
 
@@ -81,6 +81,18 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
         open_engine("postgresql://anna:verysecret@127.0.0.1:9/arena")
     assert "verysecret" not in str(caught.value)
     assert "ARENA_DATABASE_URL" in str(caught.value)
+
+
+@pytest.mark.postgresql
+def test_a_server_that_was_restarted_is_used_again(postgres_engine: Engine) -> None:
+    with postgres_engine.connect() as connection:
+        process = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+    others = connect(postgres_engine.url.render_as_string(hide_password=False))
+    with others.connect() as other:
+        other.execute(text("SELECT pg_terminate_backend(:process)"), {"process": process})
+    others.dispose()
+    with postgres_engine.connect() as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar() != process
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mongodb://x/y", "postgres://[::1"])
