@@ -51,9 +51,19 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
             return Sandbox(limits).ask("evil", {}, files={"program": program})
         finally:
             assert not list(folder.iterdir()), "the folder is gone, whatever happened"
-            assert not [item for item in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(item.info)]
+            assert _ends_everything_of(tmp_path)
 
     return ask
+
+
+def _ends_everything_of(folder: Path) -> bool:
+    """Those that were killed take a moment to go."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if not [item for item in psutil.process_iter(["cmdline"]) if str(folder) in str(item.info)]:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def test_it_answers(asked: Asked) -> None:
