@@ -179,13 +179,19 @@ def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
 
 
 @pytest.mark.timeout(120)
-async def test_sockets_that_never_join_are_let_go_and_hold_up_nobody(rooms: RoomsRig, server: Server) -> None:
+async def test_sockets_that_never_join_or_answer_are_let_go_and_hold_up_nobody(
+    rooms: RoomsRig, server: Server
+) -> None:
+    """Of a producer that joined and answers nothing, as when a cable is pulled, the slot is free after a ping."""
     await rooms.make("bad", "idle")
+    await rooms.make("bad", "half")
     before = server.mib()
     with ExitStack() as opened:
         peers = [opened.enter_context(raw(server, f"{rooms.room('bad', 'idle')}/ws")) for _ in range(100)]
+        half = opened.enter_context(raw(server, f"{rooms.room('bad', 'half')}/ws"))
+        half.sendall(frame(1, b'{"participant_id":"p","role":"producer"}'))
 
-        async def wait() -> None:
+        async def until_let_go() -> None:
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(40):
                 for peer in peers:
@@ -193,26 +199,19 @@ async def test_sockets_that_never_join_are_let_go_and_hold_up_nobody(rooms: Room
                     while await loop.sock_recv(peer, 4096):
                         continue
 
-        delays = await beside(rooms, wait())
+        async def until_free() -> None:
+            begin = time.monotonic()
+            async with asyncio.timeout(60):
+                while await producer_of(rooms, "half") != "p":  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                while await producer_of(rooms, "half") is not None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
+            assert 10.0 < time.monotonic() - begin < 25.0
+
+        delays = await beside(rooms, asyncio.gather(until_let_go(), until_free()))
     assert delays[len(delays) // 2] < 0.1
     assert server.mib() - before < 15.0
-    status = (await rooms.http.get("/robotics/status")).json()
-    assert status["connections_count"] == 0
-
-
-@pytest.mark.timeout(120)
-async def test_a_half_open_producer_loses_its_slot(rooms: RoomsRig, server: Server) -> None:
-    """It joined and then answers nothing, as when a cable is pulled: no pong, so it is gone within PING_S + PONG_S."""
-    await rooms.make("bad", "half")
-    with raw(server, f"{rooms.room('bad', 'half')}/ws") as peer:
-        peer.sendall(frame(1, b'{"participant_id":"p","role":"producer"}'))
-        begin = time.monotonic()
-        async with asyncio.timeout(60):
-            while await producer_of(rooms, "half") != "p":  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-            while await producer_of(rooms, "half") is not None:  # noqa: ASYNC110
-                await asyncio.sleep(0.2)
-        assert 10.0 < time.monotonic() - begin < 25.0
+    assert (await rooms.http.get("/robotics/status")).json()["connections_count"] == 0
 
 
 async def producer_of(rooms: RoomsRig, room: str) -> str | None:
