@@ -20,6 +20,7 @@ from lerobot_arena.platform.catalog.checks import Checks
 from lerobot_arena.platform.catalog.item import POLICY, Item
 from lerobot_arena.platform.catalog.publishing import Publisher
 from lerobot_arena.platform.catalog.shelf import Shelf
+from lerobot_arena.platform.catalog.shipped import seed_catalog
 from lerobot_arena.platform.deployments.deployment import BROWSER
 from lerobot_arena.platform.deployments.store import DeploymentStore, default_run
 from lerobot_arena.platform.storage.blobs import Blobs
@@ -44,18 +45,23 @@ class Published:
         self.leaderboard = Leaderboard(self.votes, self._policies)
         self._votes_came = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
+        self._seeds = settings.seed_catalog
+        self._seeding: asyncio.Task[None] | None = None
 
     def open(self) -> None:
         """Begin to keep the table in step with the votes."""
         self._votes_came.set()
         self._keeping = asyncio.create_task(self._keep_table())
+        if self._seeds:
+            self._seeding = asyncio.create_task(self._seed())
 
     async def close(self) -> None:
         """Stop; give back the threads."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeping
+        for task in (self._keeping, self._seeding):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         self.desk.close()
 
     def note_published(self, item: Item) -> None:
@@ -72,6 +78,14 @@ class Published:
     def note_vote(self) -> None:
         """There is a vote more than in the table."""
         self._votes_came.set()
+
+    async def _seed(self) -> None:
+        """In a thread of its own: the catalog answers meanwhile, and everything else anyway."""
+        items = await asyncio.to_thread(seed_catalog, self.shelf, self.publisher)
+        for item in items:
+            await self.desk.ask(lambda item=item: self.note_published(item))  # type: ignore[misc]
+        if items:
+            _log.info("Published what is shipped: %s.", ", ".join(item.ref for item in items))
 
     async def _keep_table(self) -> None:
         while True:

@@ -84,7 +84,14 @@ def make_settings(data_dir: Path, **changes: Any) -> Settings:
     """Short waits; everything else as shipped."""
     short = {"start_timeout_s": 0.3, "verb_timeout_s": 0.3, "estop_timeout_s": 0.3}
     return Settings(
-        **{"data_dir": data_dir, "bridge_port": 8001, "bridge_host": "127.0.0.1", **short, **changes}
+        **{
+            "data_dir": data_dir,
+            "bridge_port": 8001,
+            "bridge_host": "127.0.0.1",
+            "seed_catalog": False,
+            **short,
+            **changes,
+        }
     )
 
 

@@ -45,9 +45,9 @@ def test_the_validator_finds_nothing_wrong(name):
 def test_their_references_are_one_another(name):
     kind = {"parkour": "scene", "pony": "robot"}.get(name, "policy")
     file = contract.read((MODELS / name / f"{kind}.yaml").read_text(), name, most_bytes=10_000)
-    assert f"{file.owner}/{file.slug}" == {"parkour": "chasebrignac/parkour"}.get(name, f"arena/{name}")
+    assert f"{file.owner}/{file.slug}" == {"parkour": "chasebrignac/parkour"}.get(name, f"lerobot-arena/{name}")
     if kind == "policy":
-        assert (file.default_robot, file.default_scene) == ("arena/pony", "chasebrignac/parkour")
+        assert (file.default_robot, file.default_scene) == ("lerobot-arena/pony", "chasebrignac/parkour")
 
 
 def test_the_file_says_all_by_itself_and_what_is_beside_it(folder):

@@ -20,6 +20,7 @@ RESERVED = ROUTE_SEGMENTS | frozenset(
         "everyone",
         "guard",
         "guest",
+        "lerobot-arena",
         "me",
         "moderator",
         "nobody",

@@ -67,19 +67,33 @@ class Publisher:
             SCENE, owner, free, fields, files, facts, title=_title(fields, _DEFAULT_TITLE), new_only=True
         )
 
-    def robot(self, owner: str, fields: Fields, bundle: Upload) -> Item:
-        """A zipped MuJoCo model; the same slug again is its next version. Raises as `scene`."""
+    def robot(
+        self, owner: str, fields: Fields, bundle: Upload, more: Mapping[str, Any] | None = None
+    ) -> Item:
+        """A zipped MuJoCo model; the same slug again is its next version. `more` are facts. Raises as `scene`."""
         self._check_owner(owner, fields)
         slug = refs.check_slug(_needed(fields, "slugPath"))
         key = _needed(fields, "robotKey")
         title = _title(fields)
         model = self._checks.robot(Bundle(bundle.path, refs.given(fields.get("entryXmlPath"))))
         facts = _plain(
-            {"robotKey": key[:LONGEST_TITLE], "entryXmlPath": model.entry, "model": model.to_json()}
+            {
+                "robotKey": key[:LONGEST_TITLE],
+                "entryXmlPath": model.entry,
+                "model": model.to_json(),
+                **(more or {}),
+            }
         )
         return self._keep(ROBOT, owner, slug, fields, {"bundle": bundle}, facts, title=title)
 
-    def policy(self, owner: str, fields: Fields, model: Upload, depth: Upload | None = None) -> Item:
+    def policy(
+        self,
+        owner: str,
+        fields: Fields,
+        model: Upload,
+        depth: Upload | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Item:
         """A network with its adapter's description, run on its default robot. Raises as `scene`."""
         self._check_owner(owner, fields)
         slug = refs.check_slug(_needed(fields, "slugPath"))
@@ -101,9 +115,19 @@ class Publisher:
             "defaultSceneRef": scene,
             "controlSpec": told.control_spec.to_json(),
             "run": None if told.run is None else asdict(told.run),
+            **(more or {}),
         }
         files = {"model": model} | ({"depthModel": depth} if depth is not None else {})
         return self._keep(POLICY, owner, slug, fields, files, _plain(facts), title=title)
+
+    def benchmark(
+        self, owner: str, fields: Fields, files: Mapping[str, Upload], more: Mapping[str, Any]
+    ) -> Item:
+        """A scene with physics of its own (role `physics`), which others are a look over; only the server has them."""
+        look = self._checks.scene(files["glb"].path)
+        facts = {"mode": BENCHMARK, "transform": None, "look": look.to_json(), **more}
+        slug = refs.check_slug(_needed(fields, "slugPath"))
+        return self._keep(SCENE, owner, slug, fields, files, _plain(facts), title=_title(fields))
 
     def delete(self, kind: str, ref: str) -> None:
         """Remove an item and the files that nothing else needs. Raises NotFound, Conflict."""
