@@ -178,6 +178,17 @@ def test_a_page_that_draws_nothing_simulates_all_the_same(server: RunPageServer,
     assert _number(page, "time") - before > 0.9 * (time.monotonic() - since) - 0.3
 
 
+def test_a_fall_is_told_until_the_reset(server: RunPageServer, look: Any) -> None:
+    # It is dropped from five metres, for a second of not having fallen, and rests lower than this.
+    spec = rover_control() | {"fell": {"min_height": 0.071, "max_tilt_deg": None}}
+    spec["initial"]["base_pos"] = [0.0, 0.0, 5.0]
+    page = look(server.add_run("fall", rover_run(policy__controlSpec=spec)), script=NO_WEBGL)
+    expect(page.locator("#status")).to_have_text("fell")
+    expect(page.locator("#fell")).to_have_text("yes")
+    page.keyboard.press("r")
+    expect(page.locator("#fell")).to_have_text("no")
+
+
 # Who may control it
 
 
