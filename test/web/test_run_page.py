@@ -175,7 +175,8 @@ def test_a_page_that_draws_nothing_simulates_all_the_same(server: RunPageServer,
     _wait_until_running(page)
     before, since = _number(page, "time"), time.monotonic()
     time.sleep(2)
-    assert _number(page, "time") - before > 0.9 * (time.monotonic() - since) - 0.3
+    # Not one of the page's frames was needed; how near to real time is the framed page's test.
+    assert _number(page, "time") - before > 0.5 * (time.monotonic() - since)
 
 
 def test_a_fall_is_told_until_the_reset(server: RunPageServer, look: Any) -> None:
