@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.config_edits import (
+    SESSIONS_ARM,
     Loosening,
     find_boundary,
     find_task,
@@ -24,6 +25,7 @@ from lerobot_arena.bridge.config_store import ConfigStore
 from lerobot_arena.core.errors import Conflict, InvalidInput, NotAnswering, Unavailable
 from lerobot_arena.core.guard_config import BoundaryWanted, GuardConfig, TaskWanted
 from lerobot_arena.core.session import PAUSED, RUNNING, GuardState
+from lerobot_arena.core.topics import arm_in_words
 from lerobot_arena.guard.boundary import boundary_from_json
 from lerobot_arena.guard.task import Task, task_from_json
 
@@ -151,11 +153,13 @@ class ConfigBook:
         await self._board.wait_for(settled, self._timeout_s)
         proof = self._proof(config.version)
         if proof.refusals:
-            reasons = " ".join(f"The guard of arm {arm!r}: {why}" for arm, why in proof.refusals.items())
+            reasons = " ".join(
+                f"The guard of {arm_in_words(arm)}: {why}" for arm, why in proof.refusals.items()
+            )
             raise Conflict(f"Refused, and everything stays as it was. {reasons}")
         if proof.missing:
             raise NotAnswering(
-                f"The guard of arm {', '.join(map(repr, proof.missing))} did not put it into force within "
+                f"The guard of {', '.join(map(arm_in_words, proof.missing))} did not put it into force within "
                 f"{self._timeout_s:g} s, so everything stays as it was. See /api/control/status."
             )
         return proof
@@ -182,14 +186,14 @@ class ConfigBook:
         return [guard for guard in self._living() if guard.state in {RUNNING, PAUSED}]
 
     def _joints(self) -> dict[str, int]:
-        """Arm → number of joints, as far as it is known."""
+        """Arm, or session, → number of joints, as far as it is known."""
         found = {
             arm: len(facts.embodiment.value.joint_names)
             for arm, facts in sorted(self._board.arms.items())
             if facts.embodiment is not None
         }
         sessions = self._board.sessions.value.sessions if self._board.sessions is not None else ()
-        found |= {f"session {session.session_id}": len(session.joint_names) for session in sessions}
+        found |= {f"{SESSIONS_ARM}{session.session_id}": len(session.joint_names) for session in sessions}
         return {name: count for name, count in found.items() if count}
 
     def _next_version(self, before: int) -> int:

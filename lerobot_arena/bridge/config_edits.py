@@ -15,6 +15,7 @@ from lerobot_arena.core.errors import Conflict, InvalidInput, NotFound
 from lerobot_arena.core.guard_config import DEFAULT_TASK, BoundaryWanted, GuardConfig, TaskWanted
 from lerobot_arena.core.params import param_infos
 from lerobot_arena.core.session import GuardState
+from lerobot_arena.core.topics import arm_in_words
 from lerobot_arena.guard.boundary import MOST_BOUNDARIES, Boundary, boundary_from_json, boundary_from_mapping
 from lerobot_arena.guard.checks.table import CHECKS
 from lerobot_arena.guard.task import MOST_TASKS, Task, task_from_json, task_from_mapping
@@ -103,6 +104,10 @@ def remove_task(config: GuardConfig, name: str) -> GuardConfig:
     return replace(config, tasks=tuple(item for item in config.tasks if item is not old))
 
 
+SESSIONS_ARM = "session "
+"""How a session's own joints are named where an arm's stand beside them."""
+
+
 def refuse_lengths(old: GuardConfig, new: GuardConfig, joints: Mapping[str, int]) -> None:
     """Raises Unprocessable when a new list with a number per joint has a length that no arm here has.
 
@@ -116,7 +121,10 @@ def refuse_lengths(old: GuardConfig, new: GuardConfig, joints: Mapping[str, int]
             for name, (_, info) in param_infos(CHECKS.load(node.callback).params_type).items():
                 values = node.params.get(name) or ()
                 if info.is_per_joint and values and len(values) not in joints.values():
-                    arms = ", ".join(f"{arm} has {count}" for arm, count in joints.items())
+                    names = {arm: "a session" if arm.startswith(SESSIONS_ARM) else arm for arm in joints}
+                    arms = ", ".join(
+                        dict.fromkeys(f"{names[arm]} has {count}" for arm, count in joints.items())
+                    )
                     where = f"Boundary {item.name!r}, node {node.node_id!r}"
                     raise Unprocessable(
                         f"{where}: {name} has {len(values)} numbers and needs one per joint: {arms}."
@@ -131,7 +139,8 @@ def refuse_while_running(
     tasks_before, tasks_after = ({item.name: item for item in config.tasks} for config in (old, new))
     for guard in running:
         task = guard.task or DEFAULT_TASK
-        where = f"Arm {guard.arm!r} is {guard.state} with task {task!r}"
+        arm = arm_in_words(guard.arm)
+        where = f"{arm[0].upper()}{arm[1:]} is {guard.state} with task {task!r}"
         if task in tasks_before and tasks_after.get(task) != tasks_before[task]:
             raise Conflict(f"{where}, which cannot change meanwhile: stop it first.")
         for name, item in before.items():

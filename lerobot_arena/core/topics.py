@@ -64,6 +64,11 @@ def virtual_arm(session_id: str) -> str:
     return f"{VIRTUAL_ARMS}{escape(session_id)}"
 
 
+def arm_in_words(arm: str) -> str:
+    """An arm for a message that everybody reads: a virtual one's name is its owner's business."""
+    return "a session's virtual arm" if arm.startswith(VIRTUAL_ARMS) else f"arm {arm!r}"
+
+
 def camera(arm: str, camera_name: str) -> str:
     """Base topic of an arm's camera: Image on it, CompressedImage on `compressed(base)`."""
     return f"/{arm}/cameras/{escape(camera_name)}/image_raw"

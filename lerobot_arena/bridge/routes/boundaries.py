@@ -8,8 +8,9 @@ from fastapi import APIRouter, Body, Query, Response
 
 from lerobot_arena.bridge import catalog, config_edits
 from lerobot_arena.bridge.config_book import Proof, boundary_answer, task_answer
-from lerobot_arena.bridge.deps import ServicesDep
+from lerobot_arena.bridge.deps import ServicesDep, SightDep
 from lerobot_arena.bridge.services import Services
+from lerobot_arena.bridge.sight import Sight
 from lerobot_arena.core.guard_config import GuardConfig
 
 router = APIRouter(prefix="/api", tags=["Boundaries"])
@@ -46,30 +47,35 @@ def _trial(config: GuardConfig) -> dict[str, Any]:
     return {"valid": True, "config_version": config.version}
 
 
-def _boundary(config: GuardConfig, proof: Proof, name: str) -> dict[str, Any]:
+def _boundary(config: GuardConfig, proof: Proof, name: str, sight: Sight) -> dict[str, Any]:
     entry = boundary_answer(config_edits.find_boundary(config, name))
-    return {**entry, "config_version": config.version, "in_force_on": list(proof.arms)}
+    return {**entry, "config_version": config.version, "in_force_on": _seen(proof, sight)}
 
 
-def _task(config: GuardConfig, proof: Proof, name: str) -> dict[str, Any]:
+def _task(config: GuardConfig, proof: Proof, name: str, sight: Sight) -> dict[str, Any]:
     entry = task_answer(config_edits.find_task(config, name))
-    return {**entry, "config_version": config.version, "in_force_on": list(proof.arms)}
+    return {**entry, "config_version": config.version, "in_force_on": _seen(proof, sight)}
 
 
-def _head(services: Services) -> dict[str, Any]:
-    return {"config_version": services.config.config.version, "arms": services.config.in_force()}
+def _seen(proof: Proof, sight: Sight) -> list[str]:
+    return [arm for arm in proof.arms if sight.sees_arm(arm)]
+
+
+def _head(services: Services, sight: Sight) -> dict[str, Any]:
+    arms = {arm: said for arm, said in services.config.in_force().items() if sight.sees_arm(arm)}
+    return {"config_version": services.config.config.version, "arms": arms}
 
 
 @router.get("/boundaries")
-async def list_boundaries(services: ServicesDep) -> dict[str, Any]:
+async def list_boundaries(services: ServicesDep, sight: SightDep) -> dict[str, Any]:
     """All boundaries, and which arms check by this version of them."""
     entries = [boundary_answer(item) for item in services.config.config.boundaries]
-    return {"boundaries": entries, **_head(services)}
+    return {"boundaries": entries, **_head(services, sight)}
 
 
 @router.post("/boundaries", status_code=201)
 async def create_boundary(
-    body: BoundaryBody, services: ServicesDep, response: Response, is_trial: IsTrial = False
+    body: BoundaryBody, services: ServicesDep, sight: SightDep, response: Response, is_trial: IsTrial = False
 ) -> dict[str, Any]:
     """A new boundary; answered when every living guard has it in force."""
     edit = partial(config_edits.add_boundary, body=body)
@@ -77,7 +83,7 @@ async def create_boundary(
     if is_trial:
         response.status_code = 200
         return _trial(config)
-    return _boundary(config, proof, config.boundaries[-1].name)
+    return _boundary(config, proof, config.boundaries[-1].name, sight)
 
 
 @router.get("/boundaries/{name}")
@@ -88,7 +94,7 @@ async def get_boundary(name: str, services: ServicesDep) -> dict[str, Any]:
 
 @router.put("/boundaries/{name}")
 async def replace_boundary(
-    name: str, body: BoundaryBody, services: ServicesDep, is_trial: IsTrial = False
+    name: str, body: BoundaryBody, services: ServicesDep, sight: SightDep, is_trial: IsTrial = False
 ) -> dict[str, Any]:
     """Replace a boundary. While a task runs under it only what provably allows less motion is accepted.
 
@@ -96,7 +102,7 @@ async def replace_boundary(
     """
     edit = partial(config_edits.put_boundary, name=name, body=body)
     config, proof = await services.config.change(edit, is_trial=is_trial)
-    return _trial(config) if is_trial else _boundary(config, proof, name)
+    return _trial(config) if is_trial else _boundary(config, proof, name, sight)
 
 
 @router.delete("/boundaries/{name}", status_code=204)
@@ -106,21 +112,21 @@ async def delete_boundary(name: str, services: ServicesDep) -> None:
 
 
 @router.get("/tasks", tags=["Tasks"])
-async def list_tasks(services: ServicesDep) -> dict[str, Any]:
+async def list_tasks(services: ServicesDep, sight: SightDep) -> dict[str, Any]:
     """All tasks."""
-    return {"tasks": [task_answer(item) for item in services.config.config.tasks], **_head(services)}
+    return {"tasks": [task_answer(item) for item in services.config.config.tasks], **_head(services, sight)}
 
 
 @router.post("/tasks", status_code=201, tags=["Tasks"])
 async def create_task(
-    body: TaskBody, services: ServicesDep, response: Response, is_trial: IsTrial = False
+    body: TaskBody, services: ServicesDep, sight: SightDep, response: Response, is_trial: IsTrial = False
 ) -> dict[str, Any]:
     """A new task; its boundaries have to exist."""
     config, proof = await services.config.change(partial(config_edits.add_task, body=body), is_trial=is_trial)
     if is_trial:
         response.status_code = 200
         return _trial(config)
-    return _task(config, proof, config.tasks[-1].name)
+    return _task(config, proof, config.tasks[-1].name, sight)
 
 
 @router.get("/tasks/{name}", tags=["Tasks"])
@@ -131,12 +137,12 @@ async def get_task(name: str, services: ServicesDep) -> dict[str, Any]:
 
 @router.put("/tasks/{name}", tags=["Tasks"])
 async def replace_task(
-    name: str, body: TaskBody, services: ServicesDep, is_trial: IsTrial = False
+    name: str, body: TaskBody, services: ServicesDep, sight: SightDep, is_trial: IsTrial = False
 ) -> dict[str, Any]:
     """Replace a task that does not run."""
     edit = partial(config_edits.put_task, name=name, body=body)
     config, proof = await services.config.change(edit, is_trial=is_trial)
-    return _trial(config) if is_trial else _task(config, proof, name)
+    return _trial(config) if is_trial else _task(config, proof, name, sight)
 
 
 @router.delete("/tasks/{name}", status_code=204, tags=["Tasks"])
