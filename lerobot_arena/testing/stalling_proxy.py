@@ -15,6 +15,8 @@ class StallingProxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._near: set[asyncio.StreamWriter] = set()
+        self._tells_server = True
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections = 0
 
@@ -37,6 +39,13 @@ class StallingProxy:
             writer.transport.abort()
         self._writers.clear()
 
+    def lose(self) -> None:
+        """End every connection towards the clients; the server is not told, as when a cable is pulled."""
+        self._tells_server = False
+        for writer in self._near:
+            writer.transport.abort()
+        self._near.clear()
+
     async def __aenter__(self) -> "StallingProxy":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
@@ -51,6 +60,7 @@ class StallingProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
+        self._near.add(writer)
         await self._flows.wait()
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
@@ -69,4 +79,5 @@ class StallingProxy:
                 await self._flows.wait()
                 sink.write(data)
                 await sink.drain()
-        sink.close()
+        if self._tells_server or sink in self._near:
+            sink.close()

@@ -253,9 +253,10 @@ def test_a_token_that_ran_out_does_not_stop_an_estop_on_loopback(serving: Any) -
             arena.control.stop()
 
 
-def test_a_redirect_takes_no_token_elsewhere(serving: Any) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_takes_no_token_elsewhere(serving: Any, status: int) -> None:
     thief = serving(lambda _: answer(200, {"status": "healthy"}))
-    server = serving(lambda _: answer(307, b"", f"Location: {thief.url}/health\r\n"))
+    server = serving(lambda _: answer(status, b"", f"Location: {thief.url}/health\r\n"))
     with Arena(server.url, "secret") as arena:
         for call in (arena.health, arena.estop):
             with pytest.raises(ArenaError):

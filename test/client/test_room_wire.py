@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lerobot_arena.client import AsyncArena, wire
 from lerobot_arena.client.joint_room import JointRoom
+from lerobot_arena.client.outgoing import Outgoing
 from lerobot_arena.rooms import jpeg
 from lerobot_arena.rooms.wire import JointsSaid, read_robotics
 
@@ -74,6 +75,22 @@ def test_frames_are_read_back(body: bytes, seq: int, stamp_ns: int, age_s: float
     assert (plain.jpeg, plain.camera, plain.age_s) == (body, "front", None)
     again = wire.read_frame(wire.pack_frame(body, seq=seq, stamp_ns=stamp_ns, age_s=age_s))
     assert (again.jpeg, again.camera) == (body, "")
+
+
+async def test_what_waits_is_the_newest_and_a_break_forgets_all_but_the_stop() -> None:
+    waiting = Outgoing()
+    waiting.put_joints({"a": 1.0, "b": 1.0}, 10)
+    waiting.put_joints({"a": 2.0}, 20)
+    # Joint b is still as old as it was.
+    said = json.loads(await waiting.take())
+    assert wire.joints_of(said["data"]) == {"a": 2.0, "b": 1.0} and said["stamp_mono_ns"] == 10
+    waiting.put_joints({"a": 3.0}, 30)
+    waiting.put_frame(b"jpeg", 30)
+    waiting.put_control("control")
+    waiting.put_urgent("stop")
+    waiting.forget()
+    assert await waiting.take() == "stop"
+    assert waiting._next() is None
 
 
 @given(st.binary(max_size=64))

@@ -159,7 +159,13 @@ async def test_a_break_is_mended_with_the_same_place(bridge: LiveBridge, quick: 
             producer.send_joints({"a": 2.0})
             update = await consumer.next(2.0)
             assert update is not None and update.joints == {"a": 2.0}
-        assert [is_up for is_up, _ in changes] == [True, False, True, False, True]
+            # A cable is pulled: the server takes the old connection for alive, and lets us have its place.
+            before = producer.counters["reconnects"], consumer.counters["reconnects"]
+            proxy.lose()
+            await until(lambda: producer.counters["reconnects"] > before[0], "not let in again", 4.0)
+            await until(lambda: consumer.counters["reconnects"] > before[1], "not let in again", 4.0)
+            assert (await arena.robotics.get("w", "r"))["participants"]["total"] == 2
+        assert [is_up for is_up, _ in changes] == [True, False, True, False, True, False, True]
         assert all(reason for is_up, reason in changes if not is_up)
 
 
