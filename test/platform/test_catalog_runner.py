@@ -27,7 +27,7 @@ from lerobot_arena.testing.catalog_files import (
 
 HOME = (
     '<keyframe><key name="other" qpos="0 0 1 1 0 0 0 0 0"/>'
-    '<key name="home" qpos=".5 0 .051 1 0 0 0 .3 .3"/></keyframe>'
+    '<key name="home" qpos=".5 0 .051 1 0 0 0 .3 .3" qvel="1 1 1 1 1 1 1 1"/></keyframe>'
 )
 
 
@@ -224,6 +224,7 @@ def test_joints_are_read_in_the_policys_order_from_the_default_pose(cart: Cart) 
 def test_a_run_starts_from_home_with_the_default_pose_and_at_rest(cart: Cart) -> None:
     body = cart(keyframe=HOME).body
     assert body.data.qpos[0] == 0.5
+    assert not body.data.qvel.any()
     assert list(body.data.qpos[7:9]) == [0.0, 0.0]
     first = cart(keyframe=HOME.replace("home", "house")).body
     assert first.data.qpos[2] == 1.0, "the first keyframe when none is called home"
@@ -235,6 +236,10 @@ def test_a_fall_is_remembered_until_the_reset(cart: Cart) -> None:
     upside_down = {"base_pos": [0, 0, 0.3], "base_quat": [0, 1, 0, 0]}
     runner = cart(spec_with(initial=upside_down))
     assert runner.step().fell
+    runner.body.data.qpos[:7] = (0, 0, 0.051, 1, 0, 0, 0)
+    assert runner.step().fell, "upright again, but it fell"
+    runner.reset()
+    assert not runner.state().fell
     low = cart(spec_with(fell={"min_height": 0.2, "max_tilt_deg": None}))
     assert low.step().fell is True
     never = cart(spec_with(initial=upside_down, fell=None))
