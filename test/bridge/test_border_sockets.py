@@ -4,9 +4,12 @@
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,10 @@ import psutil
 import pytest
 
 from lerobot_arena.bridge import size_limit
+from lerobot_arena.bridge.access import MAX_BODY_BYTES, Need, Row
 from lerobot_arena.bridge.connections import MOST_PER_NETWORK, Door
 from lerobot_arena.bridge.server import open_socket, serve, warnings_of
+from lerobot_arena.core.errors import TooLarge, Unavailable
 from lerobot_arena.testing.bridge_rig import make_settings, open_rig
 
 TRICKLERS = 200
@@ -170,3 +175,81 @@ def test_a_person_is_told_what_an_open_bridge_means(tmp_path: Path) -> None:
     assert "plain HTTP" in told(bridge_host="0.0.0.0")
     assert "past the proxy" in told(bridge_host="0.0.0.0", behind_proxy=True)
     assert told(behind_proxy=True) == ""
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of one's own for 127.0.0.1, and its key."""
+    cryptography = pytest.importorskip("cryptography")
+    assert cryptography
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "arena")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "cert.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return paths
+
+
+async def test_with_a_certificate_it_speaks_tls_and_nothing_else(data_dir: Path, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    async with served(data_dir, tls_cert=certificate, tls_key=key) as (_, port):
+        async with httpx.AsyncClient(base_url=f"https://127.0.0.1:{port}", verify=trusting) as http:
+            assert (await http.get("/sessions")).status_code == 200
+            own = {"Origin": f"https://127.0.0.1:{port}"}
+            assert (await http.post("/api/control/estop", headers=own)).status_code == 200
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as plain:
+            with pytest.raises(httpx.TransportError):
+                await plain.get("/sessions")
+
+
+async def test_a_certificate_that_is_none_is_named(data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("not a certificate")
+    with pytest.raises(Unavailable, match=r"cert\.pem"):
+        async with served(data_dir, tls_cert=tmp_path / "cert.pem", tls_key=tmp_path / "cert.pem"):
+            await asyncio.sleep(0.2)
+
+
+async def test_an_upload_is_counted_piece_by_piece_where_a_row_allows_a_large_one() -> None:
+    row = Row(method="POST", path="/x", need=Need.PUBLIC, body_bytes=2 * MAX_BODY_BYTES)
+    pieces = [b"x" * 500_000] * 5
+    read = 0
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": pieces.pop(), "more_body": bool(pieces)}
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        nonlocal read
+        while (message := await receive())["more_body"]:
+            read += len(message["body"])
+
+    async def send(_message: Any) -> None:
+        raise AssertionError("nothing is answered here")
+
+    with pytest.raises(TooLarge):
+        await size_limit.SizeLimit(app)(
+            {"type": "http", "path": "/x", "access": row, "headers": []}, receive, send
+        )
+    assert read == 2 * MAX_BODY_BYTES

@@ -202,7 +202,6 @@ async def test_a_bad_body_is_422_in_the_seeds_shape(rig: Rig, body: bytes) -> No
         ({"robot": "nowhere"}, "Arms here: arm"),
         ({"robot": "no-arm!"}, "namespace"),
         ({"joint_names": ["a", "a"]}, "joint_names"),
-        ({"arena_server_url": "http://arena.example:8000"}, "remote arenas are not available yet"),
         ({"arena_server_url": "http://[oops"}, "not a URL"),
     ],
 )
