@@ -8,11 +8,9 @@ from typing import Any
 from lerobot_arena.core.errors import NotFound
 from lerobot_arena.platform.arena.matchup import Matchup
 from lerobot_arena.platform.catalog import refs
-from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, FileRef, Item
+from lerobot_arena.platform.catalog.item import PHYSICS, POLICY, ROBOT, SCENE, FileRef, Item
 from lerobot_arena.platform.catalog.shelf import Shelf
 
-PHYSICS = "physics"
-"""Role of a benchmark scene's own file: MJCF that stands around the robot."""
 _BLIND_NAMES = {"model": "policy.onnx", "bundle": "robot.zip", "glb": "scene.glb", PHYSICS: "scene.xml"}
 
 

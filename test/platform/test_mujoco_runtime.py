@@ -4,6 +4,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from lerobot_arena.core.clock import SystemClock
 from lerobot_arena.core.errors import InvalidInput, Unavailable
 from lerobot_arena.platform.catalog.checks import Checks
+from lerobot_arena.platform.catalog.item import PHYSICS, POLICY, SCENE, FileRef, Item
 from lerobot_arena.platform.catalog.publishing import Publisher, Upload
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.deployments.deployment import MUJOCO, Deployment, Scale
@@ -68,6 +70,25 @@ async def test_a_killed_instance_is_lost_in_words_and_leaves_nothing(instance: M
     assert not instance.is_alive
     await instance.stop()
     assert not instance._folder.exists()
+
+
+async def test_the_scene_stands_around_the_robot(runtime: MujocoRuntime, tmp_path: Path) -> None:
+    """A wall half a metre ahead, as the run page would have it as well."""
+    wall = tmp_path / "wall.xml"
+    wall.write_text('<mujoco><worldbody><geom type="box" size=".05 2 1" pos=".5 0 0"/></worldbody></mujoco>')
+    blob = runtime._blobs.write([wall.read_bytes()], max_bytes=10_000)
+    files = {PHYSICS: FileRef("wall.xml", blob.sha256, blob.size)}
+    runtime._shelf.put(Item(kind=SCENE, owner="lab", slug="wall", title="W", files=files))
+    drive = runtime._shelf.get(POLICY, "lab/drive")
+    facts = {**drive.facts, "defaultSceneRef": "lab/wall"}
+    runtime._shelf.put(replace(drive, slug="walled", facts=facts))
+    distances = []
+    for policy in ("lab/drive", "lab/walled"):
+        instance = await runtime.start(deployed(policy))
+        answer = await instance.ask({"command": {"lin_vel_x": 2.0}, "seconds": 8.0})
+        distances.append(answer["state"]["distance_m"])
+        await instance.stop()
+    assert distances[0] > 0.6 > distances[1], distances
 
 
 async def test_a_policy_without_a_robot_says_so(runtime: MujocoRuntime) -> None:

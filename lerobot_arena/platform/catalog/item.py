@@ -9,6 +9,8 @@ from typing import Any
 
 POLICY, ROBOT, SCENE = "policy", "robot", "scene"
 KINDS = (POLICY, ROBOT, SCENE)
+PHYSICS = "physics"
+"""Role of a benchmark scene's own file: MJCF that stands around the robot."""
 DRAFT, PROCESSING, ACTIVE, FAILED = "draft", "processing", "active", "failed"
 
 

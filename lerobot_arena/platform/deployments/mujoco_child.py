@@ -18,6 +18,7 @@ from lerobot_arena.platform.catalog.confine import give_up
 from lerobot_arena.platform.catalog.limits import ChildLimits, Limits
 
 MOST_SECONDS = 30.0
+SCENE_FILE = "arena_benchmark.xml"
 _LONGEST_ERROR = 600
 
 
@@ -59,7 +60,18 @@ def _open(asked: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     bundle.unpack(folder / "bundle.zip", folder / "robot", Limits().zip)
     spec = control_spec.from_json(asked["control_spec"])
-    return {"runner": Runner(folder / "robot" / asked["entry"], folder / "policy.onnx", spec)}
+    entry = folder / "robot" / asked["entry"]
+    if asked["has_scene"]:
+        entry = _in_scene(entry, folder / SCENE_FILE)
+    return {"runner": Runner(entry, folder / "policy.onnx", spec)}
+
+
+def _in_scene(entry: Path, scene: Path) -> Path:
+    """The robot with the scene around it, as the run page puts them together: the scene included after the entry."""
+    (entry.parent / SCENE_FILE).write_bytes(scene.read_bytes())
+    whole = entry.parent / "arena_world.xml"
+    whole.write_text(f'<mujoco><include file="{entry.name}"/><include file="{SCENE_FILE}"/></mujoco>')
+    return whole
 
 
 def _run(runner: Any, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_arena.core.errors import InvalidInput, Unavailable
-from lerobot_arena.platform.catalog.item import POLICY, ROBOT
+from lerobot_arena.platform.catalog.item import PHYSICS, POLICY, ROBOT, SCENE, FileRef
 from lerobot_arena.platform.catalog.limits import ChildLimits
 from lerobot_arena.platform.catalog.sandbox import end_child, start_child
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.deployments.deployment import Deployment
+from lerobot_arena.platform.deployments.mujoco_child import SCENE_FILE
 from lerobot_arena.platform.storage.blobs import Blobs
 
 _CHILD = "lerobot_arena.platform.deployments.mujoco_child"
@@ -115,12 +116,26 @@ class MujocoRuntime:
         robot = self._shelf.get(ROBOT, robot_ref)
         self._blobs.copy_to(policy.files["model"].sha256, folder / "policy.onnx")
         self._blobs.copy_to(robot.files["bundle"].sha256, folder / "bundle.zip")
+        physics = self._physics(policy.facts.get("defaultSceneRef"))
+        if physics is not None:
+            self._blobs.copy_to(physics.sha256, folder / SCENE_FILE)
         return {
             "folder": str(folder),
+            "has_scene": physics is not None,
             "entry": robot.facts["entryXmlPath"],
             "control_spec": policy.facts["controlSpec"],
             "limits": asdict(_LIMITS),
         }
+
+    def _physics(self, ref: str | None) -> FileRef | None:
+        """Of the policy's default scene, or of the benchmark scene that one is a look over."""
+        if not ref:
+            return None
+        scene = self._shelf.get(SCENE, ref)
+        benchmark = scene.facts.get("benchmarkSceneRef")
+        if PHYSICS not in scene.files and benchmark:
+            scene = self._shelf.get(SCENE, benchmark)
+        return scene.files.get(PHYSICS)
 
     @staticmethod
     async def _begin(asked: Mapping[str, Any], folder: Path) -> MujocoInstance:
