@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mujoco")
+pytest.importorskip("onnx")
 import trimesh
 
 from lerobot_arena.core.errors import InvalidInput

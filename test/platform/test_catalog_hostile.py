@@ -17,6 +17,9 @@ from lerobot_arena.platform.catalog.sandbox import FOLDER_PREFIX
 from lerobot_arena.testing.catalog_files import deploy_onnx
 from lerobot_arena.testing.catalog_hostile import Hostile, hostile_files
 
+for _name in ("mujoco", "onnx", "trimesh"):
+    pytest.importorskip(_name)
+
 FILES = hostile_files()
 CHECKS = Checks(Limits(child=ChildLimits(memory_bytes=1536 * MiB, cpu_s=10, wall_s=60.0)))
 

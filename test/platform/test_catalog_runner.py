@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mujoco")
+pytest.importorskip("onnx")
 import mujoco
 
 from lerobot_arena.core.errors import InvalidInput, PolicyFailed

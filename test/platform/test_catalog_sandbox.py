@@ -254,6 +254,7 @@ def _first_child(pid: int) -> psutil.Process:
 
 
 def test_threads_may_ask_together(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco")
     archive = tmp_path / "r.zip"
     archive.write_bytes(robot_zip())
     shared, answers = Sandbox(ChildLimits()), []
