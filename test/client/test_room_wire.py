@@ -77,6 +77,17 @@ def test_frames_are_read_back(body: bytes, seq: int, stamp_ns: int, age_s: float
     assert (again.jpeg, again.camera) == (body, "")
 
 
+def test_what_came_during_an_estop_is_not_handed_out_after_it() -> None:
+    async def heard() -> JointRoom:
+        room = AsyncArena("http://127.0.0.1:9").join_robotics("w", "r")
+        room.link._hear('{"type":"joint_update","data":{"a":1},"estop_latched":true}')
+        room.link._hear('{"type":"status_update","status":"estop_reset","estop_latched":false}')
+        return room
+
+    room = asyncio.run(heard())
+    assert not room.estop_latched and room._take() is None
+
+
 async def test_what_waits_is_the_newest_and_a_break_forgets_all_but_the_stop() -> None:
     waiting = Outgoing()
     waiting.put_joints({"a": 1.0, "b": 1.0}, 10)
