@@ -253,6 +253,26 @@ def _first_child(pid: int) -> psutil.Process:
     raise AssertionError("no child was started")
 
 
+def test_what_a_killed_server_left_behind_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = psutil.Process().ppid()
+    while psutil.pid_exists(gone):
+        gone += 1
+    old = time.time() - 2 * sandbox.ABANDONED_S
+    for name, stamp in (
+        (f"{gone}-old", old),
+        (f"{gone}-new", time.time()),
+        (f"{os.getpid()}-mine", old),
+        ("x-y", old),
+    ):
+        folder = tmp_path / f"{sandbox.FOLDER_PREFIX}{name}"
+        (folder / "bundle").mkdir(parents=True)
+        os.utime(folder, (stamp, stamp))
+    Sandbox()
+    left = {path.name.removeprefix(sandbox.FOLDER_PREFIX) for path in tmp_path.iterdir()}
+    assert left == {f"{gone}-new", f"{os.getpid()}-mine", "x-y"}
+
+
 def test_threads_may_ask_together(tmp_path: Path) -> None:
     pytest.importorskip("mujoco")
     archive = tmp_path / "r.zip"

@@ -26,6 +26,7 @@ from lerobot_arena.core.errors import ArenaError, InvalidInput, TooMany, Unavail
 from lerobot_arena.platform.catalog.limits import ChildLimits
 
 FOLDER_PREFIX = "arena-catalog-"
+ABANDONED_S = 3600.0
 _CHILD = "lerobot_arena.platform.catalog.child"
 _START = (
     "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -43,6 +44,7 @@ class Sandbox:
         self._limits = limits or ChildLimits()
         self._free = threading.BoundedSemaphore(most_at_once)
         self._patience_s = patience_s
+        sweep()
 
     def ask(self, job: str, question: Mapping[str, Any], *, files: Mapping[str, Path]) -> dict[str, Any]:
         """The answer of `jobs.JOBS[job]`, which sees `files` and a folder that is gone afterwards.
@@ -107,11 +109,21 @@ class Sandbox:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
     try:
         yield folder
     finally:
         _remove(folder)
+
+
+def sweep() -> None:
+    """Remove the folders of processes that were killed, an hour later: those of another container look the same."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
+        pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
+        with suppress(OSError):
+            is_old = time.time() - folder.stat().st_mtime > ABANDONED_S
+            if pid.isdecimal() and is_old and not Path(f"/proc/{pid}").exists():
+                _remove(folder)
 
 
 def _remove(folder: Path) -> None:
