@@ -293,6 +293,15 @@ async def test_an_e_stop_that_no_guard_takes_still_latches_the_room_and_says_so(
         assert await robot.refused() == "estop_latched"
         reset = await rooms.http.post(f"{rooms.room('w', 's-joint-input')}/emergency_stop/reset")
         assert (reset.status_code, reset.json()["estop_latched"]) == (200, False)
+        await robot.say("emergency_stop", reason="again")
+        assert await robot.refused() == "estop_not_acknowledged"
+        # Stopped and reset by others later: the room follows.
+        rooms.fake.dead_guards.clear()
+        rooms.fake.do("virtual/s", "estop")
+        rooms.fake.do("virtual/s", "reset")
+        await robot.until("status_update", status="estop_reset", data={"source": "guard"})
+        await robot.joints(gripper=1.0)
+        await until(lambda: rooms.fake.rooms.joints[JOINT_INPUT])
 
 
 async def test_a_room_of_clients_latches_by_itself(rooms: RoomsRig) -> None:
