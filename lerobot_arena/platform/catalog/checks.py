@@ -10,8 +10,9 @@ from typing import Any
 
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
-from lerobot_arena.platform.catalog import contract, control_spec
+from lerobot_arena.platform.catalog import checkpoint, contract, control_spec
 from lerobot_arena.platform.catalog.adapters import ADAPTERS
+from lerobot_arena.platform.catalog.checkpoint import CheckpointFacts
 from lerobot_arena.platform.catalog.control_spec import ControlSpec
 from lerobot_arena.platform.catalog.glb import GlbFacts
 from lerobot_arena.platform.catalog.limits import Limits
@@ -56,9 +57,17 @@ class PolicyFacts:
 class Checks:
     """One of these for a server; safe from any thread. Each call blocks for as long as its child needs."""
 
-    def __init__(self, limits: Limits | None = None, *, sandbox: Sandbox | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        sandbox: Sandbox | None = None,
+        checkpoint_bytes: int = checkpoint.MOST_BYTES,
+    ) -> None:
         self.limits = limits or Limits()
         self._sandbox = sandbox or Sandbox(self.limits.child)
+        self._checkpoint_limits = checkpoint.limits(checkpoint_bytes)
+        self._checkpoint_sandbox = Sandbox(self._checkpoint_limits.child, most_at_once=1)
 
     def policy(
         self, model: Path, adapter: str, config: str = "", *, robot: Bundle | None = None
@@ -100,6 +109,14 @@ class Checks:
         """A network without a description, such as `depthModel`. Raises InvalidInput with one sentence."""
         self._size(model, self.limits.onnx.file_bytes, "ONNX file")
         self._ask("onnx", {}, {"model": model})
+
+    def checkpoint(self, archive: Path) -> CheckpointFacts:
+        """A zipped policy folder that a session could be made of. Raises InvalidInput with one sentence."""
+        limits = self._checkpoint_limits
+        self._size(archive, limits.zip.file_bytes, "checkpoint's zip")
+        question = {"limits": limits.to_json()}
+        told = self._checkpoint_sandbox.ask("checkpoint", question, files={"bundle": archive})
+        return checkpoint.facts(told.get("checkpoint"))
 
     def contract(self, file: Path) -> contract.ContractFile:
         """A policy.yaml, robot.yaml or scene.yaml. Raises InvalidInput with one sentence."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A published policy, robot or scene, as it is kept. Pure."""
+"""A published policy, robot, scene or checkpoint, as it is kept. Pure."""
 
 import hashlib
 import json
@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 POLICY, ROBOT, SCENE = "policy", "robot", "scene"
-KINDS = (POLICY, ROBOT, SCENE)
+CHECKPOINT = "checkpoint"
+"""A policy for an arm: LeRobot's folder, or our ONNX export of one."""
+KINDS = (POLICY, ROBOT, SCENE, CHECKPOINT)
 PHYSICS = "physics"
 """Role of a benchmark scene's own file: MJCF that stands around the robot."""
 DRAFT, PROCESSING, ACTIVE, FAILED = "draft", "processing", "active", "failed"

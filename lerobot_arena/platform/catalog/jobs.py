@@ -86,6 +86,13 @@ def onnx(question: Mapping[str, Any], files: Files, _: Path) -> dict[str, Any]:
     return {"nodes": facts.nodes, "parameters": facts.parameters}
 
 
+def checkpoint_bundle(question: Mapping[str, Any], files: Files, folder: Path) -> dict[str, Any]:
+    """A zipped LeRobot checkpoint, or ONNX export of one, described without loading its weights."""
+    from lerobot_arena.platform.catalog import checkpoint
+
+    return {"checkpoint": checkpoint.look(files["bundle"], folder / UNPACKED, _limits(question))}
+
+
 def contract_file(question: Mapping[str, Any], files: Files, _: Path) -> dict[str, Any]:
     """A policy.yaml, robot.yaml or scene.yaml."""
     from lerobot_arena.platform.catalog import contract
@@ -134,4 +141,5 @@ JOBS: dict[str, Callable[[Mapping[str, Any], Files, Path], dict[str, Any]]] = {
     "scene": scene,
     "onnx": onnx,
     "contract": contract_file,
+    "checkpoint": checkpoint_bundle,
 }

@@ -12,7 +12,7 @@ from lerobot_arena.core.clock import Clock
 from lerobot_arena.core.errors import Forbidden, InvalidInput, NotFound
 from lerobot_arena.platform.catalog import contract, images, refs
 from lerobot_arena.platform.catalog.checks import Bundle, Checks, PolicyFacts
-from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, FileRef, Item
+from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, SCENE, FileRef, Item
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.storage.blobs import Blobs
 
@@ -120,6 +120,14 @@ class Publisher:
         files = {"model": model} | ({"depthModel": depth} if depth is not None else {})
         return self._keep(POLICY, owner, slug, fields, files, _plain(facts), title=title)
 
+    def checkpoint(self, owner: str, fields: Fields, bundle: Upload) -> Item:
+        """A zipped LeRobot policy, or our ONNX export; the same slug again is its next version. Raises as `scene`."""
+        self._check_owner(owner, fields)
+        slug = refs.check_slug(_needed(fields, "slugPath"))
+        title = _title(fields)
+        facts = _plain(self._checks.checkpoint(bundle.path).to_json())
+        return self._keep(CHECKPOINT, owner, slug, fields, {"bundle": bundle}, facts, title=title)
+
     def benchmark(
         self, owner: str, fields: Fields, files: Mapping[str, Upload], more: Mapping[str, Any]
     ) -> Item:
@@ -129,10 +137,12 @@ class Publisher:
         slug = refs.check_slug(_needed(fields, "slugPath"))
         return self._keep(SCENE, owner, slug, fields, files, _plain(facts), title=_title(fields))
 
-    def delete(self, kind: str, ref: str) -> None:
-        """Remove an item and the files that nothing else needs. Raises NotFound, Conflict."""
-        for sha256 in self._shelf.delete(kind, ref):
+    def delete(self, kind: str, ref: str) -> frozenset[str]:
+        """Remove an item and the files that nothing else needs, which are returned. Raises NotFound, Conflict."""
+        freed = self._shelf.delete(kind, ref)
+        for sha256 in freed:
             self._blobs.delete(sha256)
+        return freed
 
     def _tried(self, adapter: str, config: str, model: Upload, robot: str | None) -> PolicyFacts:
         if robot is None:
