@@ -98,7 +98,7 @@ def loopback_beside(settings: Settings, port: int) -> socket.socket | None:
     """
     if not settings.is_beyond_loopback or settings.bridge_host in {"0.0.0.0", "::"}:
         return None
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
