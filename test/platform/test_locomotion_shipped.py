@@ -13,12 +13,18 @@ from lerobot_arena.platform.catalog.validate import Level, validate_folder
 from lerobot_arena.platform.training.locomotion_measure import composed, disturbed, walk
 from lerobot_arena.platform.training.locomotion_recipes import MODELS, PARKOUR, PONY, RECIPES
 
-POLICIES = ("pony-bound", "pony-trot")
+PONIES = ("pony-bound", "pony-trot")
+POLICIES = (*PONIES, "g1-walk")
 FOLDERS = (*POLICIES, "parkour", "pony")
 
 
-@pytest.fixture(params=POLICIES)
+@pytest.fixture(params=PONIES)
 def folder(request):
+    return MODELS / request.param
+
+
+@pytest.fixture(params=POLICIES)
+def policy(request):
     return MODELS / request.param
 
 
@@ -45,25 +51,28 @@ def test_the_validator_finds_nothing_wrong(name):
 def test_their_references_are_one_another(name):
     kind = {"parkour": "scene", "pony": "robot"}.get(name, "policy")
     file = contract.read((MODELS / name / f"{kind}.yaml").read_text(), name, most_bytes=10_000)
-    assert f"{file.owner}/{file.slug}" == {"parkour": "chasebrignac/parkour"}.get(name, f"lerobot-arena/{name}")
+    assert f"{file.owner}/{file.slug}" == {"parkour": "chasebrignac/parkour"}.get(
+        name, f"lerobot-arena/{name}"
+    )
     if kind == "policy":
-        assert (file.default_robot, file.default_scene) == ("lerobot-arena/pony", "chasebrignac/parkour")
+        robot = "unitree/G1" if name == "g1-walk" else "lerobot-arena/pony"
+        assert (file.default_robot, file.default_scene) == (robot, "chasebrignac/parkour")
 
 
-def test_the_file_says_all_by_itself_and_what_is_beside_it(folder):
-    session = network.open_session(folder / "policy.onnx")
+def test_the_file_says_all_by_itself_and_what_is_beside_it(policy):
+    session = network.open_session(policy / "policy.onnx")
     spec = onnx_metadata.read(session.get_modelmeta().custom_metadata_map)
-    assert spec == from_json(json.loads((folder / "control_spec.json").read_text()))
-    chosen = RECIPES[folder.name]
+    assert spec == from_json(json.loads((policy / "control_spec.json").read_text()))
+    chosen = RECIPES[policy.name]
     assert spec == chosen.spec(chosen.period)
     told = network.describe(session)
     spec.check_network(told.input_width, told.output_width)
 
 
-def test_how_it_was_made_is_kept(folder):
-    made = json.loads((folder / "made.json").read_text())
-    assert made["sha256"] == hashlib.sha256((folder / "policy.onnx").read_bytes()).hexdigest()
-    assert f" make {folder.name} " in made["command"] and made["measured"]["starts"] >= 20
+def test_how_it_was_made_is_kept(policy):
+    made = json.loads((policy / "made.json").read_text())
+    assert made["sha256"] == hashlib.sha256((policy / "policy.onnx").read_bytes()).hexdigest()
+    assert f" make {policy.name} " in made["command"] and made["measured"]["starts"] >= 20
     assert made["measured"]["falls_standing"] == 0
 
 

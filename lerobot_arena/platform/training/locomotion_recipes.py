@@ -170,12 +170,12 @@ RECIPES: Mapping[str, Recipe] = {
         wires=locomotion_g1.g1_wires,
         robots=320,
         ppo=PpoRules(
-            updates=400, threads=1, hidden=(128, 128), std=0.3, steps=32, epochs=5, kl=0.02, entropy=0.0005
+            updates=180, threads=1, hidden=(128, 128), std=0.3, steps=32, epochs=5, kl=0.02, entropy=0.0005
         ),
         task=TaskRules(
             rewards=Rewards(
                 follow=2.0, follow_width=0.06, turn=0.6, turn_width=0.1, alive=1.0, bounce=0.5, tilt=2.0,
-                change=0.01, effort=0.0002, pose=0.1, stand=0.3, fall=10.0,
+                change=0.01, effort=0.0002, pose=0.1, stand=0.3, fall=10.0, along=2.0,
             ),
             push_m_s=0.2,
         ),

@@ -33,6 +33,7 @@ class Rewards:
     pose: float = 0.05
     stand: float = 0.4
     fall: float = 5.0
+    along: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,10 @@ class Task:
         off = np.sum((velocity[:, :2] - asked[:, :2]) ** 2, axis=1)
         off_turn = (spin[:, 2] - asked[:, 2]) ** 2
         act = np.clip(np.abs(asked) @ np.array(WISH), 0, 1)
+        # Linear where the bell of `follow` is flat: the first centimetres per second count as much as the last.
+        along = np.sum(velocity[:, :2] * asked[:, :2], axis=1) / np.maximum(
+            np.sum(asked[:, :2] ** 2, axis=1), 0.01
+        )
         tilt = np.sum(gravity(worlds.quaternion)[:, :2] ** 2, axis=1)
         strain = (worlds.last * np.array(worlds.spec.action_scale) - worlds.joints) * np.array(
             worlds.spec.stiffness
@@ -122,6 +127,7 @@ class Task:
         return (
             weigh.follow * np.exp(-off / weigh.follow_width)
             + weigh.turn * np.exp(-off_turn / weigh.turn_width)
+            + weigh.along * np.clip(along, -1, 1)
             + weigh.alive
             - weigh.bounce * velocity[:, 2] ** 2
             - weigh.roll * np.sum(spin[:, :2] ** 2, axis=1)
