@@ -121,16 +121,27 @@ class Arena(Surfaces[BlockingTransport]):
         )
 
     def join_video(
-        self, workspace_id: str, room_id: str, *, role: str = "consumer", participant_id: str | None = None
+        self,
+        workspace_id: str,
+        room_id: str,
+        *,
+        role: str = "consumer",
+        participant_id: str | None = None,
+        stand_ins: bool = False,
     ) -> "BlockingPictureRoom":
-        """A room for JPEGs, to be opened by a `with`."""
+        """A room for JPEGs, to be opened by a `with`.
+
+        `stand_ins`: also pictures that the server shows to people while the camera's are missing.
+        """
         from lerobot_arena.client.blocking import BlockingPictureRoom
         from lerobot_arena.client.picture_room import picture_room
 
         to = self._via.connection
         return BlockingPictureRoom(
             self._thread,
-            lambda: picture_room(to, workspace_id, room_id, role=role, participant_id=participant_id),
+            lambda: picture_room(
+                to, workspace_id, room_id, role=role, participant_id=participant_id, stand_ins=stand_ins
+            ),
         )
 
     def robot_link(
@@ -226,13 +237,27 @@ class AsyncArena(Surfaces[AwaitingTransport]):
         )
 
     def join_video(
-        self, workspace_id: str, room_id: str, *, role: str = "consumer", participant_id: str | None = None
+        self,
+        workspace_id: str,
+        room_id: str,
+        *,
+        role: str = "consumer",
+        participant_id: str | None = None,
+        stand_ins: bool = False,
     ) -> "PictureRoom":
-        """A room for JPEGs, to be opened by a `with`."""
+        """A room for JPEGs, to be opened by a `with`.
+
+        `stand_ins`: also pictures that the server shows to people while the camera's are missing.
+        """
         from lerobot_arena.client.picture_room import picture_room
 
         return picture_room(
-            self._via.connection, workspace_id, room_id, role=role, participant_id=participant_id
+            self._via.connection,
+            workspace_id,
+            room_id,
+            role=role,
+            participant_id=participant_id,
+            stand_ins=stand_ins,
         )
 
     def robot_link(

@@ -38,14 +38,14 @@ def check_jpeg(jpeg: bytes) -> None:
 class PictureRoom:
     """Made by `AsyncArena.join_video`; use it in an `async with`. It comes back by itself after a break."""
 
-    def __init__(self, connection: Connection, place: Place) -> None:
+    def __init__(self, connection: Connection, place: Place, *, stand_ins: bool = False) -> None:
         self.link = RoomLink(
             connection,
             place,
             on_message=self._on_message,
             on_bytes=self._on_frame,
             on_change=self._on_link,
-            more=dict(_JPEG),
+            more={**_JPEG, "stand_ins": stand_ins},
         )
         self.on_estop: Callable[[str, str], object] | None = None
         self.on_change: Callable[[bool, str], object] | None = None
@@ -168,7 +168,14 @@ class PictureRoom:
 
 
 def picture_room(
-    connection: Connection, workspace_id: str, room_id: str, *, role: str, participant_id: str | None
+    connection: Connection,
+    workspace_id: str,
+    room_id: str,
+    *,
+    role: str,
+    participant_id: str | None,
+    stand_ins: bool = False,
 ) -> PictureRoom:
     """A room that is not joined yet."""
-    return PictureRoom(connection, Place.checked(VIDEO, workspace_id, room_id, role, participant_id))
+    place = Place.checked(VIDEO, workspace_id, room_id, role, participant_id)
+    return PictureRoom(connection, place, stand_ins=stand_ins)

@@ -110,7 +110,7 @@ def test_pictures_come_from_there(joined: Pair) -> None:
 
 def test_what_stands_in_for_a_lost_picture_never_comes_here(joined: Pair) -> None:
     """The room there shows its watchers an information picture by now; a policy must see that the camera is dead."""
-    watcher = joined.client.join_video(WORKSPACE, CAMERA)
+    watcher = joined.client.join_video(WORKSPACE, CAMERA, stand_ins=True)
     with watcher:
         assert watcher.next(timeout_s=10.0) is not None
     assert not joined.brain.fake.rooms.pictures[topics.room(WORKSPACE, CAMERA)]
