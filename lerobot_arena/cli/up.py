@@ -132,6 +132,10 @@ async def _until_asked_to_end(stack: stacks.Stack) -> int:
         await stack.wait_for_bridge()
         if not stack.ending.is_set():
             stack.log.say(f"page {stack.url}/ui · API {stack.url}/docs · log {stack.log.path} · Ctrl-C ends")
+            if stack.options.host not in {"", "localhost", "127.0.0.1", "::1"}:
+                stack.log.say(
+                    f"other machines reach it at {stack.options.host}, with an account: docs/access.md"
+                )
             stack.log.say("nothing moves yet: `arena session create --help`")
     except Unavailable:
         # The log has said it, and goes on trying: an arm may be plugged in, or a port freed, a minute later.
