@@ -4,7 +4,7 @@
 docs/access.md is generated from this table; bridge/border.py enforces it before a body is read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -19,6 +19,7 @@ from lerobot_arena.core.principal import (
 )
 
 MAX_BODY_BYTES = 1_000_000
+CHECKPOINTS = "/api/catalog/checkpoints"
 MOUNT = "MOUNT"
 """Method of a row about a folder of files, with all that is below its path."""
 WS = "WS"
@@ -229,6 +230,8 @@ _ARENA = [
     *public("GET", "/api/arena/matchup/{matchup_id}"),
     *public("POST", "/api/arena/control", body_bytes=10_000),
     *public("POST", "/api/arena/vote", body_bytes=10_000),
+    *public("GET", "/arena"),
+    *public("GET", "/leaderboard"),
     *public("GET", "/arena/run/{matchup_id}/{simulation_id}"),
     *public("GET", "/arena/run/{matchup_id}/{simulation_id}/run.json"),
     *public("GET", "/v1/leaderboard"),
@@ -240,6 +243,7 @@ _CATALOG = [
     *account("POST", "/api/publish/scenes", CATALOG_WRITE, body_bytes=100_000_000),
     *account("POST", "/api/publish/robots", CATALOG_WRITE, body_bytes=140_000_000),
     *account("POST", "/api/publish/policies", CATALOG_WRITE, body_bytes=280_000_000),
+    *account("POST", CHECKPOINTS, CATALOG_WRITE, body_bytes=2_000_000_000),
     *public("GET", "/api/catalog/files/{sha256}/{name}"),
     *public("GET", "/api/catalog/{kinds}"),
     *public("GET", "/api/catalog/{kinds}/{owner}/{slug:path}/versions"),
@@ -264,6 +268,16 @@ ROWS: tuple[Row, ...] = (
     *_ARENA,
     *_CATALOG,
 )
+
+
+def with_uploads(most_bytes: Mapping[str, int], rows: Iterable[Row] = ROWS) -> list[Row]:
+    """The rows, with other largest files for POST paths: room is left for the fields beside them."""
+    return [
+        replace(row, body_bytes=most_bytes[row.path] + MAX_BODY_BYTES)
+        if row.method == "POST" and row.path in most_bytes
+        else row
+        for row in rows
+    ]
 
 
 def table(rows: Iterable[Row] = ROWS) -> dict[tuple[str, str], Row]:

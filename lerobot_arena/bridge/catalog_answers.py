@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lerobot_arena.bridge.arena_answers import iso
-from lerobot_arena.platform.catalog.item import POLICY, ROBOT, Item
+from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, Item
 
 _STILL = {"position": [0.0, 0.0, 0.0], "quaternion": [0.0, 0.0, 0.0, 1.0], "scale": [1.0, 1.0, 1.0]}
 
@@ -17,7 +17,10 @@ def file_path(item: Item, role: str) -> str | None:
 
 
 def manifest(item: Item, base_url: str) -> dict[str, Any]:
-    """A PolicyManifest, RobotManifest or SceneManifest. `base_url` is where the caller reaches this server."""
+    """A PolicyManifest, RobotManifest or SceneManifest, or a checkpoint's, which is ours.
+
+    `base_url` is where the caller reaches this server.
+    """
     root = base_url.rstrip("/")
 
     def absolute(role: str) -> str | None:
@@ -39,6 +42,8 @@ def manifest(item: Item, base_url: str) -> dict[str, Any]:
         "content": item.content,
     }
     facts = item.facts
+    if item.kind == CHECKPOINT:
+        return {**common, "url": f"{root}/api/catalog/checkpoints/{item.ref}", **_checkpoint(item)}
     if item.kind == POLICY:
         names = ("runtimeAdapter", "controlDt", "metadataConfig", "unitreeVelocityConfig",
                  "defaultRobotRef", "defaultSceneRef")  # fmt: skip
@@ -60,4 +65,24 @@ def manifest(item: Item, base_url: str) -> dict[str, Any]:
         "glbUrl": absolute("glb"),
         "previewUrl": absolute("preview"),
         "transform": facts.get("transform") or _STILL,
+    }
+
+
+def _checkpoint(item: Item) -> dict[str, Any]:
+    """What a session gets; null is what it has to say itself."""
+    facts = item.facts
+    return {
+        "policyPath": f"catalog:{item.ref}",
+        "bundleUrl": file_path(item, "bundle"),
+        "format": facts.get("kind"),
+        "policyType": facts.get("policy_type"),
+        "cameras": facts.get("cameras") or {},
+        "jointNames": facts.get("joint_names"),
+        "actionSize": facts.get("action_size"),
+        "unit": facts.get("unit"),
+        "fps": facts.get("fps"),
+        "chunkSize": facts.get("chunk_size"),
+        "actionSteps": facts.get("n_action_steps"),
+        "takesTask": bool(facts.get("takes_task")),
+        "precision": facts.get("precision"),
     }

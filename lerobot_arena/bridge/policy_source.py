@@ -1,30 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client's `policy_path` stands for: the demo, a folder under the configured roots, a hub repository."""
+"""What a client's `policy_path` stands for: the demo, a folder under the configured roots, the catalog, a hub."""
 
 import os
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lerobot_arena.bridge.hub import Hub, HubReference
-from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.errors import InvalidInput, NotFound
 
-DEMO, HOLD, REPLAY = "demo", "hold", "replay"
+DEMO, HOLD, REPLAY, CATALOG = "demo", "hold", "replay", "catalog"
+_IN_CATALOG = re.compile(r"([^/@]+/[^@]+?)(?:@([1-9][0-9]{0,8}))?")
 _MAX_ENTRIES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPolicy:
-    """Where a policy is on this machine; `revision` is the commit of a hub repository."""
+    """Where a policy is on this machine; `revision` is a hub repository's commit, or a published version's number."""
 
     path: str
     policy_type: str = ""
     revision: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogReference:
+    """`owner/slug` of a checkpoint, and one of its versions when one is named."""
+
+    ref: str
+    version: int | None = None
+
+    @classmethod
+    def parse(cls, policy_path: str) -> "CatalogReference | None":
+        """Of `catalog:owner/slug` or `catalog:owner/slug@version`; None for a path of another kind.
+
+        Raises InvalidInput for a catalog path that is neither.
+        """
+        kind, separator, rest = policy_path.partition(":")
+        if not separator or kind != CATALOG:
+            return None
+        match = _IN_CATALOG.fullmatch(rest)
+        if match is None:
+            raise InvalidInput(
+                f"policy_path {policy_path[:200]!r} must be catalog:owner/slug or catalog:owner/slug@version."
+            )
+        return cls(match[1], int(match[2]) if match[2] else None)
+
+
+Place = Callable[[CatalogReference], ResolvedPolicy]
+"""From a published checkpoint to its folder, blocking. Raises NotFound, Unavailable."""
+
+
 class PolicySources:
     """Resolves references, blocking. No path leaves the roots, neither by `..` nor by a symbolic link."""
 
-    def __init__(self, roots: tuple[Path, ...], hub: Hub) -> None:
+    def __init__(self, roots: tuple[Path, ...], hub: Hub, *, place: Place | None = None) -> None:
+        """Without `place` there is no catalog."""
+        self._place = place
         self._roots = tuple(root.resolve() for root in roots)
         self._hub = hub
 
@@ -34,6 +67,8 @@ class PolicySources:
             raise InvalidInput("policy_path is empty or unusable.")
         if reference in {DEMO, HOLD}:
             return ResolvedPolicy(reference, HOLD if reference == HOLD else "")
+        if (published := CatalogReference.parse(reference)) is not None:
+            return self._published(published)
         kind, separator, rest = reference.partition(":")
         if separator and kind == REPLAY:
             return ResolvedPolicy(f"{REPLAY}:{self._under_a_root(rest, is_folder=False)}", REPLAY)
@@ -45,6 +80,14 @@ class PolicySources:
             raise InvalidInput(self._no_such(reference))
         path, revision = self._hub.download(hub_reference)
         return ResolvedPolicy(str(path), "", revision)
+
+    def _published(self, reference: CatalogReference) -> ResolvedPolicy:
+        if self._place is None:
+            raise InvalidInput("There is no catalog here.")
+        try:
+            return self._place(reference)
+        except NotFound as error:
+            raise InvalidInput(f"policy_path: {error} GET /api/catalog/checkpoints lists them.") from error
 
     def _find_folder(self, reference: str) -> Path | None:
         try:
@@ -73,7 +116,8 @@ class PolicySources:
         roots = ", ".join(map(str, self._roots)) or "none configured"
         return (
             f"No policy at {reference!r}. Use 'demo', a folder under the policy roots ({roots}; set with "
-            "ARENA_POLICY_ROOTS), or a hub id like org/name or org/name@revision."
+            "ARENA_POLICY_ROOTS), a published checkpoint (catalog:owner/slug), or a hub id like org/name or "
+            "org/name@revision."
         )
 
 

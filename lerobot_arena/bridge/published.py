@@ -16,6 +16,7 @@ from lerobot_arena.platform.accounts.secret_file import load_secret
 from lerobot_arena.platform.arena.leaderboard import Leaderboard
 from lerobot_arena.platform.arena.service import Arena
 from lerobot_arena.platform.arena.store import ArenaStore
+from lerobot_arena.platform.catalog.checkpoints import Checkpoints
 from lerobot_arena.platform.catalog.checks import Checks
 from lerobot_arena.platform.catalog.item import POLICY, Item
 from lerobot_arena.platform.catalog.publishing import Publisher
@@ -39,7 +40,16 @@ class Published:
         self.shelf = Shelf(engine)
         self.blobs = Blobs(settings.blobs)
         self.deployed = DeploymentStore(engine)
-        self.publisher = Publisher(self.shelf, self.blobs, Checks(), clock=clock)
+        checks = Checks(checkpoint_bytes=settings.checkpoint_max_bytes)
+        self.publisher = Publisher(self.shelf, self.blobs, checks, clock=clock)
+        # Large uploads take minutes; lists and files do not wait behind them.
+        self.large = Desk("large uploads", threads=2, most_waiting=8)
+        self.checkpoints = Checkpoints(
+            self.shelf,
+            self.blobs,
+            settings.data_dir / "checkpoints",
+            most_bytes=settings.checkpoint_max_bytes,
+        )
         self.votes = ArenaStore(engine)
         self.arena = Arena(self.shelf, self.votes, secret=_voters_key(settings), clock=clock)
         self.leaderboard = Leaderboard(self.votes, self._policies)
@@ -63,6 +73,7 @@ class Published:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         self.desk.close()
+        self.large.close()
 
     def note_published(self, item: Item) -> None:
         """A policy's default run is the first of its rollouts. Blocking."""

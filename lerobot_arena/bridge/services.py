@@ -22,7 +22,7 @@ from lerobot_arena.bridge.frames import FrameHub
 from lerobot_arena.bridge.hub import Hub
 from lerobot_arena.bridge.logs import RingLog
 from lerobot_arena.bridge.outbox import Outbox
-from lerobot_arena.bridge.policy_source import PolicySources
+from lerobot_arena.bridge.policy_source import CatalogReference, PolicySources, ResolvedPolicy
 from lerobot_arena.bridge.ports import ArmsLink
 from lerobot_arena.bridge.published import Published
 from lerobot_arena.bridge.recording_store import RecordingStore
@@ -172,7 +172,12 @@ def build_services(
         store=store,
         book=book,
         maker=SessionMaker(
-            book, board, _policies(settings), settings, inspect=inspect, is_taken=kinds.__contains__
+            book,
+            board,
+            _policies(settings, published),
+            settings,
+            inspect=inspect,
+            is_taken=kinds.__contains__,
         ),
         verbs=verbs,
         kinds=kinds,
@@ -229,6 +234,10 @@ def _risk_log(engine: Engine, settings: Settings, link: ArmsLink, board: Board) 
     return store, log
 
 
-def _policies(settings: Settings) -> PolicySources:
+def _policies(settings: Settings, published: Published) -> PolicySources:
+    def place(reference: CatalogReference) -> ResolvedPolicy:
+        placed = published.checkpoints.place(reference.ref, reference.version)
+        return ResolvedPolicy(str(placed.folder), revision=str(placed.item.version))
+
     hub = Hub(settings.data_dir / "hub", endpoint=settings.hf_endpoint, max_bytes=settings.hub_max_bytes)
-    return PolicySources(settings.roots, hub)
+    return PolicySources(settings.roots, hub, place=place)

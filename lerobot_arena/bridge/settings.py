@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     database_url: str = ""
     blob_url: str = ""
     seed_catalog: bool = True
+    checkpoint_max_bytes: Annotated[int, Field(gt=0)] = 2_000_000_000
+    dataset_max_bytes: Annotated[int, Field(gt=0)] = 2_000_000_000
+    dataset_file_max_bytes: Annotated[int, Field(gt=0)] = 1_000_000_000
     policy_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()

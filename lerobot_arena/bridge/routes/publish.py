@@ -8,6 +8,7 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 
 from lerobot_arena.bridge.catalog_answers import manifest
 from lerobot_arena.bridge.deps import PrincipalDep, ServicesDep
+from lerobot_arena.bridge.desk import Desk
 from lerobot_arena.bridge.services import Services
 from lerobot_arena.bridge.uploads import on_disk
 from lerobot_arena.core.errors import InvalidInput
@@ -21,8 +22,13 @@ Sent = Annotated[UploadFile | None, File()]
 Publish = Callable[[Publisher, dict[str, Upload]], Item]
 
 
-async def _published(
-    services: Services, request: Request, uploads: dict[str, UploadFile | None], publish: Publish
+async def answer_published(
+    services: Services,
+    request: Request,
+    uploads: dict[str, UploadFile | None],
+    publish: Publish,
+    *,
+    desk: Desk | None = None,
 ) -> dict[str, Any]:
     """Publish off the loop; the files that were sent are gone afterwards."""
     needed = next(iter(uploads))
@@ -36,7 +42,7 @@ async def _published(
             services.published.note_published(item)
             return item
 
-    item = await services.published.desk.ask(work)
+    item = await (desk or services.published.desk).ask(work)
     return {"manifest": manifest(item, str(request.base_url))}
 
 
@@ -59,7 +65,7 @@ async def publish_scene(
         "owner": owner, "slugPath": slugPath, "title": title, "description": description,
         "benchmarkSceneRef": benchmarkSceneRef, "transform": transform,
     }  # fmt: skip
-    return await _published(
+    return await answer_published(
         services,
         request,
         {"glb": glb, "preview": preview},
@@ -85,7 +91,7 @@ async def publish_robot(
         "owner": owner, "slugPath": slugPath, "title": title, "description": description,
         "robotKey": robotKey, "entryXmlPath": entryXmlPath,
     }  # fmt: skip
-    return await _published(
+    return await answer_published(
         services,
         request,
         {"bundle": bundle},
@@ -115,7 +121,7 @@ async def publish_policy(
         "runtimeAdapter": runtimeAdapter, "defaultRobotRef": defaultRobotRef,
         "defaultSceneRef": defaultSceneRef, "config": config,
     }  # fmt: skip
-    return await _published(
+    return await answer_published(
         services,
         request,
         {"model": model, "depthModel": depthModel},

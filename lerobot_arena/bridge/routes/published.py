@@ -10,8 +10,10 @@ from fastapi.responses import Response, StreamingResponse
 from lerobot_arena.bridge.byte_range import byte_range
 from lerobot_arena.bridge.catalog_answers import manifest
 from lerobot_arena.bridge.deps import PrincipalDep, ServicesDep
+from lerobot_arena.bridge.policy_source import CatalogReference
+from lerobot_arena.bridge.services import Services
 from lerobot_arena.core.errors import Conflict, NotFound
-from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE
+from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, SCENE
 
 router = APIRouter(prefix="/api/catalog", tags=["Catalog"])
 
@@ -26,11 +28,13 @@ class Kinds(StrEnum):
     policies = "policies"
     robots = "robots"
     scenes = "scenes"
+    checkpoints = "checkpoints"
 
     @property
     def kind(self) -> str:
         """As items have it."""
-        return {"policies": POLICY, "robots": ROBOT, "scenes": SCENE}[self.value]
+        kinds = {"policies": POLICY, "robots": ROBOT, "scenes": SCENE, "checkpoints": CHECKPOINT}
+        return kinds[self.value]
 
 
 Slug = Annotated[str, Path(max_length=200)]
@@ -56,6 +60,16 @@ async def get_file(
     media = _MEDIA.get(name.rsplit(".", 1)[-1].lower(), "application/octet-stream")
     blocks = published.blobs.read(sha256, part.begin, part.end)
     return StreamingResponse(blocks, 206 if part.is_part else 200, headers, media)
+
+
+def _sessions_of(services: Services, ref: str) -> list[str]:
+    """Ids of sessions whose policy is a version of this checkpoint."""
+    found = []
+    for session in services.book.all():
+        reference = CatalogReference.parse(session.record.policy_reference)
+        if reference is not None and reference.ref == ref:
+            found.append(session.wanted.session_id)
+    return found
 
 
 @router.get("/{kinds}")
@@ -110,10 +124,14 @@ async def delete_item(
     if owner != caller.name and not caller.is_admin:
         raise NotFound(f"You have no {kinds.kind} {ref[:200]!r}.")
 
+    sessions = _sessions_of(services, ref) if kinds.kind == CHECKPOINT else []
+
     def work() -> None:
-        if kinds.kind == POLICY and published.is_in_use(ref):
-            raise Conflict(f"Policy {ref} is deployed: delete its deployments first.")
-        published.publisher.delete(kinds.kind, ref)
+        if kinds.kind in {POLICY, CHECKPOINT} and published.is_in_use(ref):
+            raise Conflict(f"{kinds.kind.capitalize()} {ref} is deployed: delete its deployments first.")
+        if sessions:
+            raise Conflict(f"Checkpoint {ref} drives session {sessions[0]}: delete that first.")
+        published.checkpoints.forget(published.publisher.delete(kinds.kind, ref))
 
     await published.desk.ask(work)
     return {"ok": True}
