@@ -40,7 +40,7 @@ class OwnersRoute(APIRoute):
         return super().matches(scope)
 
 
-router = panes = APIRouter(prefix="/arena", tags=["Arena"])
+router = APIRouter(tags=["Arena"])
 owners = APIRouter(route_class=OwnersRoute, tags=["Browser runs"])
 
 
@@ -52,13 +52,25 @@ def page(name: str, status: int = 200) -> FileResponse:
     return FileResponse(path, status, headers=PAGE_HEADERS)
 
 
-@panes.get("/run/{matchup_id}/{simulation_id}", include_in_schema=False)
+@router.get("/arena", include_in_schema=False)
+async def arena_page() -> FileResponse:
+    """Where blind matchups are launched, driven and voted on."""
+    return page("arena")
+
+
+@router.get("/leaderboard", include_in_schema=False)
+async def leaderboard_page() -> FileResponse:
+    """Ratings, and what they were computed from."""
+    return page("leaderboard")
+
+
+@router.get("/arena/run/{matchup_id}/{simulation_id}", include_in_schema=False)
 async def pane(matchup_id: str, simulation_id: str) -> FileResponse:
     """One pane of a matchup; its names are hidden."""
     return page("run")
 
 
-@panes.get("/run/{matchup_id}/{simulation_id}/run.json")
+@router.get("/arena/run/{matchup_id}/{simulation_id}/run.json")
 async def pane_run(matchup_id: str, simulation_id: str, services: ServicesDep) -> dict[str, Any]:
     """What the pane runs. Both panes have to be watched for a while after they were loaded."""
     published = services.published

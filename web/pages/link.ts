@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Links to what is published. Only paths of this site: what the server names by its own address may be behind a proxy.
+
+import { create } from '../src/dom';
+
+/** `owner/slug` as a link to its run. */
+export function refLink(ref: string, text = ref): HTMLAnchorElement {
+  const link = create('a', '', text);
+  link.href = `/${ref.split('/').map(encodeURIComponent).join('/')}`;
+  return link;
+}
+
+/** Path of an address that the server wrote, on this site; null when it is none. */
+export function ownPath(address: string): string | null {
+  return URL.canParse(address, window.location.href) ? new URL(address, window.location.href).pathname : null;
+}
