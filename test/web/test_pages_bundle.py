@@ -70,6 +70,8 @@ def test_a_page_loads_nothing_from_elsewhere_and_fits_the_strictest_headers(page
     assert all((UI / page / link.removeprefix(f"/ui/{page}/")).is_file() for link in linked)
     assert not re.search(r"<style|<script(?![^>]*src=)|\sstyle=|\son[a-z]+=", text)
     code = (UI / page / "app.js").read_text()
-    assert not re.search(r"new Function\b|\beval\(|https?://(?!www\.w3\.org/2000/svg)|innerHTML|\.cssText", code)
+    assert not re.search(
+        r"new Function\b|\beval\(|https?://(?!www\.w3\.org/2000/svg)|innerHTML|\.cssText", code
+    )
     assert re.findall(r"(?:url\(|@import)[^)]*", (UI / page / "app.css").read_text()) == []
     assert sum(path.stat().st_size for path in (UI / page).iterdir()) < MAX_BUNDLE_BYTES

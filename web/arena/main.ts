@@ -30,6 +30,7 @@ class Arena {
   private readonly ballot = WINNERS.map((winner) => [winner, byId(`vote-${winner}`, HTMLButtonElement)] as const);
   private matchup: Matchup | null = null;
   private isBusy = false;
+  private verdict = '';
   private ticks = 0;
   /** The unlock time that the server was asked about when it had come. */
   private checkedMs: number | null = null;
@@ -61,7 +62,7 @@ class Arena {
     if (matchup === null) return;
     await this.work(async () => {
       const answer = readMatchup(await ask('POST', '/api/arena/vote', { matchupId: matchup.id, winner }));
-      setText(byId('verdict', HTMLElement), VERDICTS[winner]);
+      this.verdict = VERDICTS[winner];
       for (const side of SIDES) this.panes[side].choose(winner);
       this.take(answer);
     });
@@ -85,7 +86,7 @@ class Arena {
     window.history.replaceState(null, '', `#${matchup.id}`);
     this.matchup = matchup;
     this.checkedMs = null;
-    setText(byId('verdict', HTMLElement), '');
+    this.verdict = '';
     this.drive.forget();
     for (const side of SIDES) this.panes[side].open(matchup);
     this.show();
@@ -186,7 +187,7 @@ class Arena {
   private describe(phase: string, mayVote: boolean): string {
     const { matchup } = this;
     if (matchup === null || phase === 'idle') return '';
-    if (phase === 'over') return 'Your vote counts. These were:';
+    if (phase === 'over') return this.verdict || 'You have voted on this pair.';
     const failed = SIDES.find((side) => this.panes[side].state === 'failed');
     if (failed) return `The ${failed} side cannot run here: ${this.panes[failed].failure} Take another pair.`;
     if (matchup.status === 'failed') return 'This matchup has failed. Take another pair.';

@@ -165,7 +165,8 @@ export class Pane {
 function frameOf(path: string, title: string): HTMLIFrameElement {
   const frame = document.createElement('iframe');
   frame.title = title;
-  frame.src = path;
+  // Bare: bar and pad are this page's, for both sides at once.
+  frame.src = `${path}#bare`;
   return frame;
 }
 

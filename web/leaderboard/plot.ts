@@ -74,13 +74,14 @@ function span(entries: readonly Entry[]): [number, number] {
   return [low - missing, high + missing];
 }
 
-/** Round numbers between both, about as many as there is room for. */
+/** Round steps away from the centre, about as many as there is room for. */
 function ticks(low: number, high: number, room: number): number[] {
   const wanted = (high - low) / Math.max(2, room);
   const power = 10 ** Math.floor(Math.log10(wanted));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= wanted) ?? 10);
-  const first = Math.ceil(low / step);
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, index) => Math.round((first + index) * step));
+  const first = Math.ceil((low - CENTRE) / step);
+  const last = Math.floor((high - CENTRE) / step);
+  return Array.from({ length: last - first + 1 }, (_, index) => Math.round(CENTRE + (first + index) * step));
 }
 
 function element(name: string, attributes: Readonly<Record<string, string | number>>): SVGElement {

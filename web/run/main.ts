@@ -3,7 +3,7 @@
 
 import '../src/style/base.css';
 import './style/run.css';
-import { byId, setText } from '../src/dom';
+import { byId, setData, setText } from '../src/dom';
 import { Driver } from './driver';
 import { Facts } from './facts';
 import { commandOf } from './keys';
@@ -187,6 +187,8 @@ async function fetchRun(): Promise<Source> {
 
 async function main(): Promise<void> {
   const facts = new Facts();
+  // A page that frames this one may have a bar and a pad of its own.
+  setData(document.documentElement, 'bare', window.location.hash === '#bare' ? '' : null);
   byId('again', HTMLButtonElement).addEventListener('click', () => window.location.reload());
   try {
     const missing = missingFeature();
