@@ -137,7 +137,7 @@ EXTRAS: dict[str, list[str]] = {
     "ros": [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_RUN_TIME_WHEELS],
     "ros-build": BUILD_TOOLS + [f"{wheel}; {_WHEELS_EXIST}" for wheel in ROS_BUILD_WHEELS],
     "sim": ["mujoco==3.14.0", "so101-nexus==0.10.0"],
-    "lerobot": ["lerobot[dataset,training,feetech,dynamixel]==0.6.1", "onnx"],
+    "lerobot": ["lerobot[dataset,training,feetech,dynamixel,pi]==0.6.1", "onnx"],
     "s3": ["s3fs"],
     "test": [
         "s3fs",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A LeRobot checkpoint of any type, run by LeRobot itself: its factory, its weights, its processors."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy as np
 
 from lerobot_arena.core.errors import PolicyError, PolicyFailed
 from lerobot_arena.core.observation import FloatArray
-from lerobot_arena.inference.checkpoint import STATE, STATELESS_TYPES
+from lerobot_arena.inference.checkpoint import STATE, STATELESS_TYPES, WEIGHTS
 from lerobot_arena.inference.ensemble import TemporalEnsemble
 from lerobot_arena.inference.manifest import PolicyManifest
+from lerobot_arena.inference.policies.loaded import SWALLOWS_ERRORS, check_loaded
 from lerobot_arena.inference.policies.protocol import LoadOptions, PolicyInput
 
 # The single key under which a policy's queue keeps all its cameras, stacked.
@@ -21,6 +23,9 @@ _STACKED = {
     "vqbet": "observation.images",
     "multi_task_dit": "observation.images",
 }
+
+_TOKENIZER = "tokenizer_processor"
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def load(manifest: PolicyManifest, options: LoadOptions) -> "LeRobotModel":
@@ -41,7 +46,10 @@ def load_checkpoint(folder: Path, device: str) -> Any:
         config.device = device
         if hasattr(config, "pretrained_backbone_weights"):
             config.pretrained_backbone_weights = None  # torchvision would fetch them, only to be overwritten
-        return get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+        policy = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+        if config.type in SWALLOWS_ERRORS:
+            check_loaded(policy, folder / WEIGHTS)
+        return policy
     except (RuntimeError, ValueError, TypeError, KeyError, ImportError, OSError) as error:
         raise PolicyError(f"LeRobot cannot load {folder}: {_first_lines(error)}") from error
 
@@ -53,19 +61,41 @@ def load_processors(config: Any, folder: Path, device: str) -> tuple[Any, Any]:
 
     from lerobot_arena.inference.manifest import read_json
 
-    names = [s["registry_name"] for s in read_json(folder / "policy_preprocessor.json")["steps"]]
-    for name in names:
+    steps = {s["registry_name"]: s for s in read_json(folder / "policy_preprocessor.json")["steps"]}
+    for name in steps:
         if name in ProcessorStepRegistry.list() and not ProcessorStepRegistry.get(name).__module__.startswith(
             "lerobot."
         ):
             raise PolicyError(f"The processor step {name!r} is not LeRobot's own; it is not run.")
-    overrides = {"device_processor": {"device": device}} if "device_processor" in names else {}
+    overrides: dict[str, Any] = (
+        {"device_processor": {"device": device}} if "device_processor" in steps else {}
+    )
+    if _TOKENIZER in steps:
+        overrides[_TOKENIZER] = {"tokenizer_name": _tokenizer(folder, steps[_TOKENIZER].get("config", {}))}
     try:
         return make_pre_post_processors(config, pretrained_path=str(folder), preprocessor_overrides=overrides)
     except (RuntimeError, ValueError, TypeError, KeyError, ImportError, OSError) as error:
         raise PolicyError(
             f"LeRobot cannot build the processors of {folder}: {_first_lines(error)}"
         ) from error
+
+
+def _tokenizer(folder: Path, settings: Mapping[str, Any]) -> str:
+    """The checkpoint's own tokenizer, else the one of that name in the hub's cache. Raises PolicyError for a path."""
+    own = folder / "tokenizer"
+    if own.is_dir():
+        return str(own)
+    name = str(settings.get("tokenizer_name", ""))
+    if not _HUB_NAME.fullmatch(name):
+        raise PolicyError(f"{folder} names the tokenizer {name[:80]!r}, which is no hub id like org/name.")
+    from huggingface_hub import try_to_load_from_cache
+
+    if not isinstance(try_to_load_from_cache(name, "tokenizer_config.json"), str):
+        raise PolicyError(
+            f"{folder} needs the tokenizer {name}: put its files into its folder tokenizer/, or fetch them "
+            f"once with `hf download {name} --include 'tokenizer*'`."
+        )
+    return name
 
 
 def check_finite(policy: Any, folder: Path) -> None:
