@@ -122,6 +122,12 @@ def check_kind(kind: str) -> str:
     return kind
 
 
+def check_scale(kind: str, scale: Scale) -> None:
+    """Raises InvalidInput for a number of instances that a kind cannot have."""
+    if kind == ROBOT and scale.most != 1:
+        raise InvalidInput(f"maxInstances is 1 for {ROBOT}: an instance is the session that drives the arm.")
+
+
 def slug_of(title: str, taken: frozenset[str] = frozenset()) -> str:
     """A title as part of a path; a number keeps it apart from those that are taken."""
     base = _NOT_SLUG.sub("-", title.lower()).strip("-")[:60].strip("-") or "deployment"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lerobot_arena.core.clock import Clock, seconds_between
-from lerobot_arena.core.errors import ArenaError, Conflict, InvalidInput, NotAnswering, TooMany, Unavailable
+from lerobot_arena.core.errors import ArenaError, NotAnswering, TooMany, Unavailable
 from lerobot_arena.platform.deployments.deployment import (
     FAILED,
     IDLE,
@@ -20,11 +20,13 @@ from lerobot_arena.platform.deployments.deployment import (
     Load,
     wanted_instances,
 )
-from lerobot_arena.platform.deployments.runtimes import Instance, Runtime
+from lerobot_arena.platform.deployments.runtimes import REFUSALS, Instance, Runtime
 
 _MOST_WAITING = 32
 _MOST_EVENTS = 100
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+# A start may take minutes; the other deployments do not wait for it.
+_SETTLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,12 @@ class CrewState:
 @dataclass(eq=False)
 class _Member:
     instance: Instance
-    is_busy: bool = False
+    busy: int = 0
+
+    @property
+    def is_free(self) -> bool:
+        """Takes a request now."""
+        return self.busy < getattr(self.instance, "at_once", 1) and self.instance.is_alive
 
 
 @dataclass(eq=False)
@@ -86,7 +93,9 @@ class Fleet:
         for gone in [crew for key, crew in self._crews.items() if key not in wanted]:
             del self._crews[gone.deployment.id]
             await self._shrink(gone, 0)
-        await asyncio.gather(*(self._settle(self._crew(deployment)) for deployment in wanted.values()))
+        crews = [self._crew(deployment) for deployment in wanted.values()]
+        if settling := [self._settle_soon(crew) for crew in crews if not crew.lock.locked()]:
+            await asyncio.wait(settling, timeout=_SETTLE_S)
 
     async def ask(
         self, deployment: Deployment, request: Mapping[str, Any], *, timeout_s: float
@@ -98,6 +107,8 @@ class Fleet:
         crew = self._crew(deployment)
         if crew.waiting >= _MOST_WAITING:
             raise TooMany(f"{_MOST_WAITING} requests wait for {deployment.endpoint} already.", 2.0)
+        # Also when nobody waits any more by the time an instance is there, it was for this use.
+        crew.used_ns = self._clock.steady_ns()
         try:
             async with asyncio.timeout(timeout_s):
                 member = await self._free_member(crew)
@@ -115,7 +126,7 @@ class Fleet:
         elif crew.starting or crew.waiting:
             status = STARTING
         else:
-            status = PROCESSING if any(member.is_busy for member in crew.members) else IDLE
+            status = PROCESSING if any(member.busy for member in crew.members) else IDLE
         return CrewState(status, len(crew.members), error, self._idle_s(crew), tuple(crew.events))
 
     def news(self, deployment_id: str) -> list[str]:
@@ -153,8 +164,8 @@ class Fleet:
             async with crew.changed:
                 while True:
                     for member in crew.members:
-                        if not member.is_busy and member.instance.is_alive:
-                            member.is_busy = True
+                        if member.is_free:
+                            member.busy += 1
                             return member
                     is_too_early = self._clock.steady_ns() < crew.again_ns
                     if crew.failures and not crew.members and (is_too_early or crew.attempts > attempts):
@@ -163,10 +174,11 @@ class Fleet:
         finally:
             crew.waiting -= 1
 
-    def _settle_soon(self, crew: _Crew) -> None:
+    def _settle_soon(self, crew: _Crew) -> asyncio.Task[None]:
         task = asyncio.create_task(self._settle(crew))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _answer(self, crew: _Crew, member: _Member, request: Mapping[str, Any]) -> dict[str, Any]:
         is_lost = True
@@ -174,14 +186,14 @@ class Fleet:
             answer = await member.instance.ask(request)
             is_lost = False
             return answer
-        except (InvalidInput, Conflict):
+        except REFUSALS:
             is_lost = False
             raise
         except ArenaError as error:
             crew.last_error = str(error)
             raise
         finally:
-            member.is_busy = False
+            member.busy -= 1
             crew.used_ns = self._clock.steady_ns()
             if is_lost:
                 # An answer that was not waited for would be the next one's.
@@ -193,7 +205,7 @@ class Fleet:
         async with crew.lock:
             for lost in [member for member in crew.members if not member.instance.is_alive]:
                 await self._lose(crew, lost)
-            busy = sum(member.is_busy for member in crew.members)
+            busy = sum(member.busy > 0 for member in crew.members)
             load = Load(len(crew.members), busy, crew.waiting, self._idle_s(crew))
             wanted = wanted_instances(crew.deployment.scale, load)
             if len(crew.members) > wanted:
@@ -213,22 +225,35 @@ class Fleet:
             crew.starting += 1
             crew.attempts += 1
             try:
-                crew.members.append(_Member(await runtime.start(crew.deployment)))
-            except ArenaError as error:
-                pause_s = min(_FIRST_PAUSE_S * 2**crew.failures, _LONGEST_PAUSE_S)
-                crew.failures += 1
-                crew.last_error = str(error)
-                crew.again_ns = self._clock.steady_ns() + round(pause_s * 1e9)
-                crew.note(f"start failed: {error}")
+                instance = await runtime.start(crew.deployment)
+            except (
+                Exception
+            ) as error:  # whatever another package's runtime raises is this deployment's failure only
+                self._note_failure(crew, error)
                 return
             finally:
                 crew.starting -= 1
+            if self._crews.get(crew.deployment.id) is not crew:  # deleted meanwhile
+                with suppress(ArenaError, OSError):
+                    await instance.stop()
+                return
+            crew.members.append(_Member(instance))
             crew.failures, crew.last_error = 0, None
             crew.note(f"instance {len(crew.members)} started")
             await self._tell(crew)
 
+    def _note_failure(self, crew: _Crew, error: Exception) -> None:
+        is_told = isinstance(error, ArenaError)
+        pause_s = min(_FIRST_PAUSE_S * 2**crew.failures, _LONGEST_PAUSE_S)
+        crew.failures += 1
+        crew.last_error = (
+            str(error) if is_told else f"The runtime failed: {type(error).__name__}: {error}"[:600]
+        )
+        crew.again_ns = self._clock.steady_ns() + round(pause_s * 1e9)
+        crew.note(f"start failed: {crew.last_error}")
+
     async def _shrink(self, crew: _Crew, wanted: int) -> None:
-        idle = [member for member in crew.members if not member.is_busy or wanted == 0]
+        idle = [member for member in crew.members if not member.busy or wanted == 0]
         for member in idle[: max(0, len(crew.members) - wanted)]:
             await self._lose(crew, member, "instance stopped")
 

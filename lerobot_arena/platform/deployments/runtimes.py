@@ -9,21 +9,26 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from lerobot_arena.core.errors import ArenaError, Unavailable
+from lerobot_arena.core.errors import ArenaError, Conflict, InvalidInput, NotAnswering, Unavailable
 from lerobot_arena.platform.deployments.deployment import KINDS, Deployment
 
 GROUP = "lerobot_arena.runtimes"
+REFUSALS = (InvalidInput, Conflict, NotAnswering)
+"""What an instance may raise and go on: a bad request, one at the wrong time, something behind it that is silent."""
 
 
 class Instance(Protocol):
-    """One running copy of a policy; answers one request at a time."""
+    """One running copy of a policy.
+
+    It answers one request at a time; where it has an attribute `at_once`, that many.
+    """
 
     @property
     def is_alive(self) -> bool:
         """It can still answer."""
 
     async def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer one request. Raises InvalidInput for a bad one; anything else means that the instance is lost."""
+        """Answer one request. Raises one of REFUSALS; anything else means that the instance is lost."""
 
     async def stop(self) -> None:
         """End it and give back what it holds."""

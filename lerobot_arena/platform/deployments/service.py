@@ -5,13 +5,13 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from lerobot_arena.core.clock import Clock
-from lerobot_arena.core.errors import ArenaError
+from lerobot_arena.core.errors import ArenaError, NotFound
 from lerobot_arena.platform.deployments import store as stores
 from lerobot_arena.platform.deployments.deployment import (
     FAILED,
@@ -19,6 +19,7 @@ from lerobot_arena.platform.deployments.deployment import (
     Deployment,
     Scale,
     check_kind,
+    check_scale,
     check_title,
     slug_of,
 )
@@ -34,10 +35,17 @@ class Deployments:
     """On one event loop; `find_policy` raises InvalidInput for a reference to nothing, and blocks."""
 
     def __init__(
-        self, store: DeploymentStore, fleet: Fleet, clock: Clock, *, find_policy: Callable[[str, str], str]
+        self,
+        store: DeploymentStore,
+        fleet: Fleet,
+        clock: Clock,
+        *,
+        find_policy: Callable[[str, str], str],
+        on_open: Callable[[Iterable[Deployment]], Awaitable[None]] | None = None,
     ) -> None:
+        """`on_open` is called with all deployments before an instance of any of them starts."""
         self._store, self._fleet, self._clock = store, fleet, clock
-        self._find_policy = find_policy
+        self._find_policy, self._on_open = find_policy, on_open
         self._known: dict[str, Deployment] = {}
         self._keeping: asyncio.Task[None] | None = None
         self._making = asyncio.Lock()
@@ -45,6 +53,8 @@ class Deployments:
     async def open(self) -> None:
         """Take up what was deployed before, and begin to scale."""
         self._known = {one.id: one for one in await asyncio.to_thread(self._store.all)}
+        if self._on_open is not None:
+            await self._on_open(self._known.values())
         self._keeping = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
@@ -60,6 +70,7 @@ class Deployments:
     ) -> Deployment:
         """A new deployment. Raises InvalidInput."""
         check_kind(kind)
+        check_scale(kind, scale)
         ref = await asyncio.to_thread(self._find_policy, kind, policy)
         now = self._now()
         async with self._making:
@@ -97,6 +108,8 @@ class Deployments:
 
     async def ask(self, deployment: Deployment, request: Mapping[str, Any]) -> dict[str, Any]:
         """Have an instance answer. Raises what the fleet raises."""
+        if deployment.id not in self._known:
+            raise NotFound(f"There is no deployment {deployment.endpoint}.")
         now = self._now()
         used = replace(deployment, last_active_at=now, updated_at=now)
         self._known[deployment.id] = used
