@@ -73,7 +73,7 @@ NARROWED: dict[tuple[str, str], tuple[str, ...]] = {
         "lerobot_arena.platform.training", "lerobot_arena.platform.accounts", "lerobot_arena.platform.storage",
     ),
     ("bridge", "platform"): tuple(
-        f"lerobot_arena.platform.{name}." for name in ("accounts", "storage", "arena", "catalog", "deployments")
+        f"lerobot_arena.platform.{name}." for name in ("accounts", "storage", "arena", "catalog", "deployments", "datasets")
     ),
     ("testing", "platform"): ("lerobot_arena.platform.accounts", "lerobot_arena.platform.storage"),
     ("cli", "ros"): ("lerobot_arena.ros.dds",),

@@ -93,6 +93,13 @@ def checkpoint_bundle(question: Mapping[str, Any], files: Files, folder: Path) -
     return {"checkpoint": checkpoint.look(files["bundle"], folder / UNPACKED, _limits(question))}
 
 
+def video(_: Mapping[str, Any], files: Files, folder: Path) -> dict[str, Any]:
+    """An MP4 of a dataset."""
+    from lerobot_arena.platform.datasets import probe
+
+    return {"video": probe.look(files["video"])}
+
+
 def contract_file(question: Mapping[str, Any], files: Files, _: Path) -> dict[str, Any]:
     """A policy.yaml, robot.yaml or scene.yaml."""
     from lerobot_arena.platform.catalog import contract
@@ -142,4 +149,5 @@ JOBS: dict[str, Callable[[Mapping[str, Any], Files, Path], dict[str, Any]]] = {
     "onnx": onnx,
     "contract": contract_file,
     "checkpoint": checkpoint_bundle,
+    "video": video,
 }
