@@ -74,7 +74,7 @@ def g1_spec(period: float) -> ControlSpec:
         action_scale=(0.25,) * joints,
         action_offset=pose,
         observations=_observations(period),
-        commands={"lin_vel_x": (-0.2, 0.4), "lin_vel_y": (-0.1, 0.1), "ang_vel_z": (-0.4, 0.4)},
+        commands={"lin_vel_x": (-0.05, 0.4), "lin_vel_y": (-0.1, 0.1), "ang_vel_z": (-0.4, 0.4)},
         initial=Initial((0.0, 0.0, 0.79), (1.0, 0.0, 0.0, 0.0)),
         fell=Fell(min_height=0.45, max_tilt_deg=50.0),
     )
