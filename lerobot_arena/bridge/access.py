@@ -224,9 +224,11 @@ _ACCOUNTS = [
     *account("DELETE", "/api/api-tokens/{tokenId}", "", _ONE),
     *local("GET", "/api/audit", ADMIN),
 ]
-# Seed 2 has these public: they are about browser runs only, never about a robot.
+# Seed 2 has these public: strangers launch and judge browser runs only. A vote on a robot's runs needs the scope
+# sessions:operate, which only the matchup tells (platform/arena/service.py).
 _ARENA = [
     *public("POST", "/api/arena/launch", body_bytes=10_000),
+    *account("POST", "/api/arena/trials", SESSIONS_OPERATE, body_bytes=10_000),
     *public("GET", "/api/arena/matchup/{matchup_id}"),
     *public("POST", "/api/arena/control", body_bytes=10_000),
     *public("POST", "/api/arena/vote", body_bytes=10_000),

@@ -2,7 +2,7 @@
 """Seed 2's bodies of the arena and the leaderboard. Before a voter has voted, names are hidden from them."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,17 +44,41 @@ class ArenaVoteRequest(BaseModel):
     winner: Literal["left", "right", "both_good", "both_bad"]
 
 
+class ArenaTrialRequest(BaseModel):
+    """Two policies on one arm. What is left out is drawn, or the only one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    arm: str | None = Field(None, max_length=256, description="The arm's namespace; absent: the only one.")
+    policies: list[Annotated[str, Field(min_length=1, max_length=1000)]] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="Policies as sessions name them: `catalog:owner/slug`, a folder, a hub id. Absent: two of the "
+        "catalog's checkpoints.",
+    )
+    seconds: float = Field(
+        20.0, ge=1.0, le=300.0, allow_inf_nan=False, description="How long each runs at most."
+    )
+    seed: int | None = Field(
+        None, ge=0, lt=2**32, description="Of what is drawn: pair and sides. Absent: another each time."
+    )
+
+
 class ArenaParticipantAnswer(BaseModel):
     title: str
     policyRef: str
     simulationId: str
     browserUrl: str | None
+    recording: str | None = Field(None, description="Of a run on a robot, for those who have voted.")
 
 
 class ArenaMatchupAnswer(BaseModel):
     id: str
     status: Literal["queued", "starting", "ready", "failed"]
     voteUnlockAt: str | None
+    kind: Literal["browser", "physical"] = "browser"
+    error: str | None = Field(None, description="Why it failed.")
     left: ArenaParticipantAnswer
     right: ArenaParticipantAnswer
 
@@ -111,11 +135,14 @@ def matchup_answer(matchup: Matchup, *, may_know: bool, base_url: str) -> ArenaM
             policyRef=side.policy if may_know else HIDDEN,
             simulationId=side.simulation,
             browserUrl=run if matchup.kind == BROWSER else None,
+            recording=(side.recording or None) if may_know else None,
         )
     return ArenaMatchupAnswer(
         id=matchup.id,
         status=matchup.state,  # type: ignore[arg-type]  # the store holds nothing else
         voteUnlockAt=iso(matchup.unlock_at),
+        kind=matchup.kind,  # type: ignore[arg-type]  # the same
+        error=matchup.error or None,
         **sides,
     )
 

@@ -19,6 +19,7 @@ VERBS = {
     "emergency_stop": topics.EMERGENCY_STOP,
     "clear_emergency": topics.CLEAR_EMERGENCY,
     "reset_scene": topics.RESET_SCENE,
+    "repeat_scene": topics.REPEAT_SCENE,
     **{f"record_{verb}": name for verb, name in topics.RECORDER_VERBS.items()},
 }
 

@@ -16,12 +16,16 @@ from lerobot_arena.platform.accounts.secret_file import load_secret
 from lerobot_arena.platform.arena.leaderboard import Leaderboard
 from lerobot_arena.platform.arena.service import Arena
 from lerobot_arena.platform.arena.store import ArenaStore
+from lerobot_arena.platform.arena.trials import Trials
 from lerobot_arena.platform.catalog.checkpoints import Checkpoints
 from lerobot_arena.platform.catalog.checks import Checks
 from lerobot_arena.platform.catalog.item import POLICY, Item
 from lerobot_arena.platform.catalog.publishing import Publisher
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.catalog.shipped import seed_catalog
+from lerobot_arena.platform.datasets.links import Links
+from lerobot_arena.platform.datasets.service import Datasets
+from lerobot_arena.platform.datasets.store import DatasetStore
 from lerobot_arena.platform.deployments.deployment import BROWSER
 from lerobot_arena.platform.deployments.store import DeploymentStore, default_run
 from lerobot_arena.platform.storage.blobs import Blobs
@@ -50,9 +54,18 @@ class Published:
             settings.data_dir / "checkpoints",
             most_bytes=settings.checkpoint_max_bytes,
         )
+        self.datasets = Datasets(
+            DatasetStore(engine),
+            # What is published is public, and goes when its last item does; these are neither.
+            Blobs(f"{settings.blobs}/datasets"),
+            clock,
+            most_file_bytes=settings.dataset_file_max_bytes,
+        )
+        self.links = Links(_key_for(b"datasets", settings), clock)
         self.votes = ArenaStore(engine)
-        self.arena = Arena(self.shelf, self.votes, secret=_voters_key(settings), clock=clock)
-        self.leaderboard = Leaderboard(self.votes, self._policies)
+        self.arena = Arena(self.shelf, self.votes, secret=_key_for(b"voters", settings), clock=clock)
+        self.trials = Trials(self.votes, clock=clock)
+        self.leaderboard = Leaderboard(self.votes, self.listed_policies)
         self._votes_came = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._seeds = settings.seed_catalog
@@ -108,13 +121,14 @@ class Published:
                 _log.warning("The leaderboard stays as it was: %s", error)
             await asyncio.sleep(_SETTLE_S)
 
-    def _policies(self) -> list[str]:
+    def listed_policies(self) -> list[str]:
+        """Those that are in the table also without a vote. Blocking."""
         return [
             item.ref for item in self.shelf.list(POLICY, limit=_MOST_LISTED) if item.facts.get("controlSpec")
         ]
 
 
-def _voters_key(settings: Settings) -> bytes:
-    """A key of its own, so that whoever learns one of a voter's hashes learns nothing about logins."""
+def _key_for(purpose: bytes, settings: Settings) -> bytes:
+    """A key of its own, so that whoever learns one purpose's hashes learns nothing about logins."""
     secret = load_secret(settings.data_dir, settings.jwt_secret.get_secret_value())
-    return hashlib.sha256(b"voters\0" + secret).digest()
+    return hashlib.sha256(purpose + b"\0" + secret).digest()

@@ -38,6 +38,7 @@ from lerobot_arena.bridge.session_kinds import InferenceSessions, SessionKinds
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.bridge.sight import Sight
 from lerobot_arena.bridge.store import SessionStore
+from lerobot_arena.bridge.trials import PhysicalTrials
 from lerobot_arena.bridge.verbs import SessionVerbs
 from lerobot_arena.core.clock import NS
 from lerobot_arena.core.errors import Unavailable
@@ -80,6 +81,7 @@ class Services:
     deployments: Deployments
     rooms: RoomServer
     remotes: RemoteArenas
+    trials: PhysicalTrials
     outboxes: set[Outbox] = field(default_factory=set)
     """Of the telemetry clients that are connected."""
 
@@ -91,12 +93,14 @@ class Services:
         self.feed.taps.append(self.risk_log.note)
         self.risk_log.start()
         self.published.open()
+        await self.trials.open()
         await self.deployments.open()
 
     async def close(self) -> None:
         """Write what waits; give back files and threads."""
         if self.risk_log.note in self.feed.taps:
             self.feed.taps.remove(self.risk_log.note)
+        await self.trials.close()
         await self.risk_log.close()
         await self.remotes.close()
         await self.rooms.close()
@@ -162,6 +166,9 @@ def build_services(
     frames, emergency = FrameHub(link, pool), Emergency(board, link, settings)
     rooms, remotes = build_rooms(engine, settings, link, book, frames=frames, emergency=emergency)
     kinds = SessionKinds([InferenceSessions(book, board, verbs, settings, remote_status=remotes.status)])
+    maker = SessionMaker(
+        book, board, _policies(settings, published), settings, inspect=inspect, is_taken=kinds.__contains__
+    )
     return Services(
         settings=settings,
         link=link,
@@ -171,14 +178,7 @@ def build_services(
         logs=logs,
         store=store,
         book=book,
-        maker=SessionMaker(
-            book,
-            board,
-            _policies(settings, published),
-            settings,
-            inspect=inspect,
-            is_taken=kinds.__contains__,
-        ),
+        maker=maker,
         verbs=verbs,
         kinds=kinds,
         emergency=emergency,
@@ -194,6 +194,7 @@ def build_services(
         deployments=build_deployments(published, board.clock),
         rooms=rooms,
         remotes=remotes,
+        trials=PhysicalTrials(published, maker, verbs, book=book, board=board, link=link, settings=settings),
         callers=_callers(accounts, settings),
     )
 

@@ -20,6 +20,8 @@ INITIALIZING, READY, RUNNING, STOPPED, TIMEOUT, ERROR = (
     "error",
 )
 IDLE, PAUSED, EMERGENCY = "idle", "paused", "emergency"
+CYCLES_DONE = "The cycles that were asked for are done."
+"""What a guard says when a run of so many cycles has ended by itself."""
 
 
 @dataclass(frozen=True, slots=True)

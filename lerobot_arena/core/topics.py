@@ -37,6 +37,7 @@ CLEAR_QUEUE = "guard/clear_queue"
 EMERGENCY_STOP = "embodiment/emergency_stop"
 CLEAR_EMERGENCY = "embodiment/clear_emergency"
 RESET_SCENE = "embodiment/reset_scene"
+REPEAT_SCENE = "embodiment/repeat_scene"
 RECORDER_STATUS = "recorder/status"
 
 GUARD_VERBS = {

@@ -107,10 +107,17 @@ class MujocoEmbodiment:
 
     def reset_scene(self) -> int:
         """Next seed: arm at home, cube and tray elsewhere. Raises Unavailable before the scene is built."""
+        return self._begin(1)
+
+    def repeat_scene(self) -> int:
+        """The same seed: arm at home, cube and tray where they began. Raises as `reset_scene`."""
+        return self._begin(0)
+
+    def _begin(self, seeds_on: int) -> int:
         with self._lock:
             if self._scene is None:
                 raise Unavailable("The simulator is still starting; try again in a moment.")
-            self._seed += 1
+            self._seed += seeds_on
             self._is_driven = False
             self._scene.reset(self._seed)
             self._task.begin(self._seed)

@@ -106,7 +106,8 @@ class EmbodimentNode(ArenaNode):
         for name, verb in (
             (topics.EMERGENCY_STOP, self._emergency_stop),
             (topics.CLEAR_EMERGENCY, self._clear_emergency),
-            (topics.RESET_SCENE, self._reset_scene),
+            (topics.RESET_SCENE, lambda: self._begin_scene(lambda simulated: simulated.reset_scene())),
+            (topics.REPEAT_SCENE, lambda: self._begin_scene(lambda simulated: simulated.repeat_scene())),
         ):
             self.create_service(convert.Trigger, name, self._service(verb))
 
@@ -235,7 +236,7 @@ class EmbodimentNode(ArenaNode):
             self._backend.clear_emergency()
         return True, "Cleared; the arm moves with the next start."
 
-    def _reset_scene(self) -> tuple[bool, str]:
+    def _begin_scene(self, begin: Callable[[Simulated], int]) -> tuple[bool, str]:
         backend = self._backend
         if not isinstance(backend, Simulated):
             return False, f"Only the simulator has a scene; this arm is {self.params.backend!r}."
@@ -244,7 +245,7 @@ class EmbodimentNode(ArenaNode):
         if not self._gate.is_holding:
             return False, "The arm is being driven: stop the session, then reset the scene."
         try:
-            return True, f"Scene {backend.reset_scene()}."
+            return True, f"Scene {begin(backend)}."
         except Unavailable as error:
             return False, str(error)
 

@@ -101,6 +101,10 @@ class Simulated(Protocol):
         """Begin the next episode and return its seed. The caller has made sure that nobody drives the arm."""
         ...
 
+    def repeat_scene(self) -> int:
+        """The same with the scene of the last episode, so that two policies can be compared on one."""
+        ...
+
     def task_status(self) -> TaskStatus:
         """The referee's view of the running episode."""
         ...

@@ -10,7 +10,7 @@ from lerobot_arena.core.clock import NS, seconds_between
 from lerobot_arena.core.cycle import ChunkRequest, ContextEvent, CycleRecord, JointCommand
 from lerobot_arena.core.guard_config import UNTIL_STOPPED
 from lerobot_arena.core.risk import RiskWindow
-from lerobot_arena.core.session import RUNNING
+from lerobot_arena.core.session import CYCLES_DONE, RUNNING
 from lerobot_arena.core.stats import StageStat
 from lerobot_arena.core.verdict import Outcome
 from lerobot_arena.guard.chain import ChainResult
@@ -199,7 +199,7 @@ class ControlLoop:
         if pace.cycles_left > 0:
             pace.cycles_left -= 1
             if pace.cycles_left == 0:
-                return "The cycles that were asked for are done."
+                return CYCLES_DONE
         return ""
 
     def _record(

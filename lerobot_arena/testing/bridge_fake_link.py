@@ -21,6 +21,7 @@ from lerobot_arena.core.errors import NotAnswering, Unavailable
 from lerobot_arena.core.guard_config import DEFAULT_TASK, GuardConfig
 from lerobot_arena.core.risk import RiskWindow
 from lerobot_arena.core.session import (
+    CYCLES_DONE,
     ERROR,
     INITIALIZING,
     PAUSED,
@@ -298,7 +299,7 @@ class FakeArms:
             if left > 0:
                 self._cycles_left[arm] = left - 1
                 if left == 1:
-                    self.guards[arm] = replace(guard, state=STOPPED, message="All cycles are done.")
+                    self.guards[arm] = replace(guard, state=STOPPED, message=CYCLES_DONE)
         self.feed.push(arm, self.cycle(guard, cycle_id))
 
     def cycle(
@@ -370,10 +371,21 @@ class FakeArms:
         return VerbAnswer(True, "Cleared.")
 
     def _reset_scene(self, arm: str) -> VerbAnswer:
+        return self._begin_scene(arm, seeds_on=1)
+
+    def _repeat_scene(self, arm: str) -> VerbAnswer:
+        return self._begin_scene(arm, seeds_on=0)
+
+    def _begin_scene(self, arm: str, *, seeds_on: int) -> VerbAnswer:
         if self.guards[arm].state in {RUNNING, PAUSED}:
             return VerbAnswer(False, "The arm is being commanded: stop the session first.")
         task = self.tasks[arm]
         self.tasks[arm] = replace(
-            task, episode=task.episode + 1, seed=task.seed + 1, elapsed_s=0.0, is_success=False, is_over=False
+            task,
+            episode=task.episode + 1,
+            seed=task.seed + seeds_on,
+            elapsed_s=0.0,
+            is_success=False,
+            is_over=False,
         )
         return VerbAnswer(True, "A new scene.")

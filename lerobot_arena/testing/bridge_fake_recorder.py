@@ -17,6 +17,7 @@ class FakeRecorders:
         self.recordings: dict[str, str] = {}
         self.boots: dict[str, str] = {}
         self._events: dict[str, EventLog] = {}
+        self._made = 0
 
     def say(self, arm: str, level: int, text: str, *, at_unix: float = 0.0, boot_id: str = "boot") -> None:
         """Something happened to the arm's recorder; another `boot_id` is another process, which begins anew."""
@@ -44,7 +45,9 @@ class FakeRecorders:
         if bool(recording) == (verb == "start"):
             return VerbAnswer(False, "Recording already." if recording else "Nothing is being recorded.")
         if verb == "start":
-            self.recordings[arm] = SESSION_ID
+            self._made += 1
+            self.recordings[arm] = SESSION_ID if self._made == 1 else f"{SESSION_ID}_{self._made}"
+            recording = self.recordings[arm]
         elif verb == "stop":
             del self.recordings[arm]
-        return VerbAnswer(True, SESSION_ID)
+        return VerbAnswer(True, recording or SESSION_ID)

@@ -114,7 +114,11 @@ async def test_the_leaderboard_follows_the_votes(policies: Rig) -> None:
     wins = (await policies.http.get("/v1/leaderboard/wins")).json()
     assert wins["lab/trot"]["lab/walk"] == 12
     lines = (await policies.http.get("/v1/leaderboard/trials")).text.splitlines()
-    assert len(lines) == 12 and len(json.loads(lines[0])["left_content"]) == 64
+    assert [json.loads(line) for line in lines[:2]] == [
+        {"policy": "lab/trot", "title": "Trot"},
+        {"policy": "lab/walk", "title": "Walk"},
+    ]
+    assert len(lines) == 14 and len(json.loads(lines[2])["left_content"]) == 64
 
 
 async def test_the_arena_is_open_to_anybody(policies: Rig) -> None:

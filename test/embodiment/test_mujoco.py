@@ -82,6 +82,9 @@ def test_each_reset_is_the_next_seed_and_the_same_scene_again(
     assert (status.seed, status.episode, status.is_over) == (8, 2, False)
     time.sleep(0.3)
     assert simulator.task_status().elapsed_s == 0.0, "an episode's time begins when the arm is driven"
+    assert simulator.repeat_scene() == 8
+    assert simulator.task_status().episode == 3
+    time.sleep(0.3)
     here = catch.readings[-1].sample.values
     twin = MujocoEmbodiment(small_so101(), EmbodimentParams(seed=8, publish_cameras=False))
     other = Catch()

@@ -56,7 +56,7 @@ class Guard:
         self.commands = self.node.create_publisher(own.JointCommand, "/arm/command", qos.COMMAND)
         self.clients = {
             name: self.node.create_client(convert.Trigger, f"/arm/embodiment/{name}")
-            for name in ("emergency_stop", "clear_emergency", "reset_scene")
+            for name in ("emergency_stop", "clear_emergency", "reset_scene", "repeat_scene")
         }
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
@@ -279,6 +279,8 @@ def test_emergency_stop_and_scene_reset(guard: Guard, start_node: Callable[..., 
     wait_until("holding", lambda: guard.status.is_holding)
     assert guard.call("reset_scene") == (True, "Scene 1.")
     wait_until("the next episode", lambda: guard.latest["/arm/task/status"].episode == 2)
+    assert guard.call("repeat_scene") == (True, "Scene 1.")
+    wait_until("the same again", lambda: guard.latest["/arm/task/status"].episode == 3)
 
 
 def test_a_second_publisher_stops_the_arm_and_a_killed_one_does_not(

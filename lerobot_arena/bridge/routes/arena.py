@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seed 2's arena: blind matchups of browser runs. Public; the border counts how often one asks."""
+"""Seed 2's arena: blind matchups of browser runs, public; and ours of an arm, for those who may operate it."""
 
 from fastapi import APIRouter, Request
 
@@ -8,11 +8,12 @@ from lerobot_arena.bridge.arena_answers import (
     ArenaControlRequest,
     ArenaDispatchAnswer,
     ArenaMatchupEnvelope,
+    ArenaTrialRequest,
     ArenaVoteRequest,
     matchup_answer,
 )
 from lerobot_arena.bridge.deps import PrincipalDep, ServicesDep
-from lerobot_arena.core.principal import Principal
+from lerobot_arena.core.principal import SESSIONS_OPERATE, Principal
 from lerobot_arena.platform.arena.service import Voter
 
 router = APIRouter(prefix="/api/arena", tags=["Arena"])
@@ -21,7 +22,8 @@ router = APIRouter(prefix="/api/arena", tags=["Arena"])
 def voter_of(caller: Principal, request: Request) -> Voter:
     """A user by name; anybody else by address and browser, of which only a keyed hash is kept."""
     agent = request.headers.get("user-agent", "")[:500]
-    return Voter(caller.name if caller.is_user else None, caller.address, agent)
+    operates = caller.is_user and caller.may(SESSIONS_OPERATE)
+    return Voter(caller.name if caller.is_user else None, caller.address, agent, operates)
 
 
 @router.post("/launch", status_code=201, summary="Launch an arena matchup")
@@ -29,6 +31,18 @@ async def launch_matchup(request: Request, services: ServicesDep) -> ArenaMatchu
     """Two active policies on the same robot and scene, on random sides, their names hidden."""
     published = services.published
     matchup = await published.desk.ask(published.arena.launch)
+    return ArenaMatchupEnvelope(
+        matchup=matchup_answer(matchup, may_know=False, base_url=str(request.base_url))
+    )
+
+
+@router.post("/trials", status_code=201, summary="Run two policies on an arm, blind")
+async def begin_trial(
+    body: ArenaTrialRequest, request: Request, services: ServicesDep
+) -> ArenaMatchupEnvelope:
+    """The arm moves: one policy after the other, from one scene, recorded. It may be voted on when both have run."""
+    pair = (body.policies[0], body.policies[1]) if body.policies else None
+    matchup = await services.trials.begin(body.arm, pair, seconds=body.seconds, seed=body.seed)
     return ArenaMatchupEnvelope(
         matchup=matchup_answer(matchup, may_know=False, base_url=str(request.base_url))
     )

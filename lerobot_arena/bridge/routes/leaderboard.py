@@ -10,8 +10,10 @@ from fastapi.responses import StreamingResponse
 
 from lerobot_arena.bridge.arena_answers import LeaderboardAnswer, leaderboard_answer
 from lerobot_arena.bridge.deps import ServicesDep
+from lerobot_arena.bridge.trial_policies import checkpoint_titles
 from lerobot_arena.platform.arena.store import Trial
 from lerobot_arena.platform.catalog.item import POLICY
+from lerobot_arena.platform.catalog.shelf import Shelf
 
 router = APIRouter(prefix="/v1/leaderboard", tags=["Leaderboard"])
 
@@ -22,8 +24,8 @@ _MOST_LISTED = 1000
 async def get_leaderboard(services: ServicesDep) -> LeaderboardAnswer:
     """Bradley–Terry ratings with 95 % intervals, recomputed a moment after each vote."""
     published = services.published
-    policies = await published.desk.ask(lambda: published.shelf.list(POLICY, limit=_MOST_LISTED))
-    return leaderboard_answer(published.leaderboard.table, {item.ref: item.title for item in policies})
+    titles = await published.desk.ask(lambda: _titles(published.shelf))
+    return leaderboard_answer(published.leaderboard.table, titles)
 
 
 @router.get("/wins", summary="Who was preferred to whom, how often")
@@ -34,13 +36,30 @@ async def get_wins(services: ServicesDep) -> dict[str, dict[str, float]]:
 
 @router.get("/trials", summary="Every vote, to compute the table again", response_class=StreamingResponse)
 async def get_trials(services: ServicesDep) -> StreamingResponse:
-    """JSON lines, oldest first; `arena leaderboard compute FILE` prints the table. Voters are keyed hashes."""
+    """JSON lines: the policies that are listed, then votes, oldest first; voters are keyed hashes.
+
+    `arena leaderboard compute FILE` prints the table.
+    """
     published = services.published
-    trials = await published.desk.ask(published.votes.trials)
+    titles, listed, trials = await published.desk.ask(
+        lambda: (_titles(published.shelf), published.listed_policies(), published.votes.trials())
+    )
     headers = {"Content-Disposition": 'attachment; filename="trials.jsonl"'}
-    return StreamingResponse(_lines(trials), media_type="application/x-ndjson", headers=headers)
+    return StreamingResponse(
+        _lines(titles, listed, trials), media_type="application/x-ndjson", headers=headers
+    )
 
 
-def _lines(trials: list[Trial]) -> Iterator[bytes]:
+def _titles(shelf: Shelf) -> dict[str, str]:
+    """By the names that votes have."""
+    policies = shelf.list(POLICY, limit=_MOST_LISTED)
+    return {item.ref: item.title for item in policies} | checkpoint_titles(shelf)
+
+
+def _lines(titles: dict[str, str], listed: list[str], trials: list[Trial]) -> Iterator[bytes]:
+    named = {*listed, *(trial.left for trial in trials), *(trial.right for trial in trials)}
+    for policy in sorted(named):
+        line = {"policy": policy, "title": titles.get(policy, policy)}
+        yield json.dumps(line).encode() + b"\n"
     for trial in trials:
         yield json.dumps(asdict(trial)).encode() + b"\n"

@@ -28,12 +28,16 @@ _EXPLORE, _POWER = 500.0, 0.8
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What runs in one pane; `content` is the sha256 of the exact policy file that was shown."""
+    """What runs in one pane, or on the robot; `content` is the sha256 of the exact policy that was shown.
+
+    `recording` is of a run on a robot.
+    """
 
     policy: str
     title: str
     simulation: str
     content: str
+    recording: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,12 @@ class Matchup:
     def side(self, name: str) -> Side:
         """`left` or `right`."""
         return self.left if name == "left" else self.right
+
+    @property
+    def evidence(self) -> str:
+        """The recordings of a physical trial's sides; empty for what ran in browsers."""
+        names = {name: self.side(name).recording for name in SIDES}
+        return " ".join(f"{name}:{recording}" for name, recording in names.items() if recording)
 
     def opened(self, name: str, now: float) -> "Matchup":
         """A side's page was loaded: both have to be watched for a while from then on."""

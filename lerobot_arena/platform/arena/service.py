@@ -10,9 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from lerobot_arena.core.clock import Clock
-from lerobot_arena.core.errors import InvalidInput, NotFound
+from lerobot_arena.core.errors import Forbidden, InvalidInput, NotFound
+from lerobot_arena.core.principal import SESSIONS_OPERATE
 from lerobot_arena.platform.arena.matchup import (
+    BROWSER,
     MEMBER,
+    PHYSICAL,
     READY,
     SIDES,
     STRANGER,
@@ -38,11 +41,12 @@ _MOST_POLICIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Voter:
-    """Who votes: a user by name, anybody else by address and browser."""
+    """Who votes: a user by name, anybody else by address and browser. `operates`: a user who may move robots."""
 
     user: str | None = None
     address: str = ""
     agent: str = ""
+    operates: bool = False
 
     @property
     def kind(self) -> str:
@@ -94,7 +98,7 @@ class Arena:
         """A pane's page was loaded. The matchup and the side. Raises NotFound."""
         with self._lock:
             matchup = self._store.get(matchup_id)
-            for side in SIDES:
+            for side in SIDES if matchup.kind == BROWSER else ():
                 if matchup.side(side).simulation == simulation:
                     matchup = matchup.opened(side, self._now())
                     self._store.save(matchup)
@@ -106,6 +110,8 @@ class Arena:
         if side not in SIDES or action not in ACTIONS:
             raise InvalidInput(f"side is one of {', '.join(SIDES)}, action one of {', '.join(ACTIONS)}.")
         matchup = self._store.get(matchup_id)
+        if matchup.kind != BROWSER:
+            raise InvalidInput(f"Matchup {matchup.id} runs on a robot, where its policies alone steer.")
         with self._lock:
             self._sequence += 1
             sequence = self._sequence
@@ -119,12 +125,20 @@ class Arena:
             "seq": sequence,
         }
 
-    def vote(self, matchup_id: str, winner: str, voter: Voter, *, evidence: str = "") -> Matchup:
-        """Take a vote. Raises InvalidInput saying why it cannot be, also for a matchup that does not exist."""
+    def vote(self, matchup_id: str, winner: str, voter: Voter) -> Matchup:
+        """Take a vote; one on a physical trial names its recordings.
+
+        Raises InvalidInput saying why it cannot be, also for a matchup that does not exist; Forbidden for a physical
+        one, when the voter may not operate robots.
+        """
         try:
             matchup = self._store.get(matchup_id)
         except NotFound as error:
             raise InvalidInput(str(error)) from error
+        if matchup.kind == PHYSICAL and not voter.operates:
+            raise Forbidden(
+                f"Runs of a robot are judged by accounts with the scope {SESSIONS_OPERATE}: log in as one."
+            )
         key, now = self._key(voter), self._now()
         check_vote(
             matchup,
@@ -133,7 +147,7 @@ class Arena:
             has_voted=self._store.has_voted(matchup_id, key),
             votes_today=self._store.votes_since(key, now - _DAY_S),
         )
-        self._store.vote(matchup_id, key, voter.kind, winner=winner, at=now, evidence=evidence)
+        self._store.vote(matchup_id, key, voter.kind, winner=winner, at=now, evidence=matchup.evidence)
         return matchup
 
     def may_know(self, matchup_id: str, voter: Voter) -> bool:

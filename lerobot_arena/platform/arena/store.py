@@ -3,7 +3,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import Engine, Float, ForeignKey, String, func, select
 from sqlalchemy.exc import IntegrityError
@@ -15,6 +15,7 @@ from lerobot_arena.platform.arena.ratings import Vote
 from lerobot_arena.platform.storage.database import Base
 
 _DAY_S = 86_400.0
+_SIDE_FIELDS = tuple(field.name for field in fields(Side))
 
 
 class MatchupRow(Base):
@@ -39,6 +40,8 @@ class MatchupRow(Base):
     right_title: Mapped[str] = mapped_column(String(200))
     right_simulation: Mapped[str] = mapped_column(String(40))
     right_content: Mapped[str] = mapped_column(String(64))
+    left_recording: Mapped[str] = mapped_column(String(200))
+    right_recording: Mapped[str] = mapped_column(String(200))
 
 
 class VoteRow(Base):
@@ -89,6 +92,12 @@ class ArenaStore:
             if row is None:
                 raise NotFound(f"There is no matchup {matchup_id[:60]!r}.")
             return _matchup(row)
+
+    def of_state(self, kind: str, state: str) -> list[Matchup]:
+        """Matchups of a kind that are in a state."""
+        with self._open() as db:
+            rows = db.scalars(select(MatchupRow).where(MatchupRow.kind == kind, MatchupRow.state == state))
+            return [_matchup(row) for row in rows]
 
     def games(self) -> Counter[str]:
         """How often each policy has been in a matchup, for drawing the next one."""
@@ -163,10 +172,7 @@ def _row(matchup: Matchup) -> MatchupRow:
 
 
 def _matchup(row: MatchupRow) -> Matchup:
-    left, right = (
-        Side(*(getattr(row, f"{name}_{field}") for field in ("policy", "title", "simulation", "content")))
-        for name in SIDES
-    )
+    left, right = (Side(*(getattr(row, f"{name}_{field}") for field in _SIDE_FIELDS)) for name in SIDES)
     return Matchup(
         id=row.id,
         left=left,
