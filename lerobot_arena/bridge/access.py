@@ -19,7 +19,7 @@ from lerobot_arena.core.principal import (
 )
 
 MAX_BODY_BYTES = 1_000_000
-CHECKPOINTS = "/api/catalog/checkpoints"
+CHECKPOINTS, DATASETS = "/api/catalog/checkpoints", "/api/datasets/uploads"
 MOUNT = "MOUNT"
 """Method of a row about a folder of files, with all that is below its path."""
 WS = "WS"
@@ -251,10 +251,17 @@ _CATALOG = [
     *public("GET", "/api/catalog/{kinds}/{owner}/{slug:path}/versions"),
     *public("GET", "/api/catalog/{kinds}/{owner}/{slug:path}"),
     *account("DELETE", "/api/catalog/{kinds}/{owner}/{slug:path}", CATALOG_WRITE, _ONE),
+    *account("GET", DATASETS, "", _LIST),
+    *account("POST", DATASETS, CATALOG_WRITE, body_bytes=2_000_000_000),
+    *account("DELETE", f"{DATASETS}/{{record_id}}", CATALOG_WRITE, _ONE),
+    # A video element sends no headers: the link itself is signed, for an hour.
+    *public("GET", "/api/datasets/files/{record_id}/{name}"),
     *account("GET", "/api/deployments", "", _LIST),
     *account("POST", "/api/deployments", CATALOG_WRITE),
     *account("GET", "/api/rollout", "", _LIST),
-    *account("GET POST DELETE", "/deployments/{owner}/{slug}", "", _ONE),
+    *account("GET DELETE", "/deployments/{owner}/{slug}", "", _ONE),
+    # Policies that see are sent pictures.
+    *account("POST", "/deployments/{owner}/{slug}", "", _ONE, body_bytes=8_000_000),
     *public("GET", "/{owner}"),
     *public("GET", "/{owner}/{path:path}"),
 ]

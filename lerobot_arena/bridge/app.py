@@ -19,7 +19,7 @@ from lerobot_arena.bridge.size_limit import SizeLimit
 ROUTES = (
     "health", "sessions", "control", "debug", "arms", "runtime", "boundaries", "telemetry", "recorder",
     "recordings", "recorded_risk", "risk_log", "metrics", "auth", "api_tokens", "audit", "arena", "leaderboard",
-    "publish", "checkpoints", "published", "runs", "deployments", "rooms_robotics", "rooms_video", "ui",
+    "publish", "checkpoints", "published", "datasets", "runs", "deployments", "rooms_robotics", "rooms_video", "ui",
 )  # fmt: skip
 # The hosted layout of the original server has these below /api as well.
 ALSO_BELOW_API = ("sessions", "control", "debug", "health", "recordings", "rooms_robotics", "rooms_video")
@@ -61,7 +61,7 @@ def _guard_the_border(app: FastAPI, services: Services) -> None:
     app.add_middleware(
         Border,
         routes=app,
-        access=access.table(access.with_uploads({access.CHECKPOINTS: settings.checkpoint_max_bytes})),
+        access=access.table(access.with_uploads(settings.upload_limits)),
         callers=services.callers,
         limits=RateLimits(
             address=settings.rate_limit_address,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from lerobot_arena.bridge.access import CHECKPOINTS, DATASETS
 from lerobot_arena.bridge.arena_urls import check_base_url, remote_arena
 from lerobot_arena.bridge.callers import is_loopback
 from lerobot_arena.bridge.params import BridgeParams
@@ -132,6 +133,11 @@ class Settings(BaseSettings):
     def blobs(self) -> str:
         """Where published files are: a folder, or what fsspec opens."""
         return self.blob_url or str(self.data_dir / "blobs")
+
+    @property
+    def upload_limits(self) -> dict[str, int]:
+        """Largest uploads in bytes by path, where that is a setting."""
+        return {CHECKPOINTS: self.checkpoint_max_bytes, DATASETS: self.dataset_max_bytes}
 
     @property
     def database(self) -> str:

@@ -270,16 +270,18 @@ def hostile() -> dict[str, tuple[bytes, str]]:
 
 
 @pytest.mark.parametrize("name", list(hostile()))
-def test_what_is_no_checkpoint_is_400_in_one_sentence_and_leaves_nothing(world: World, name: str) -> None:
+def test_what_is_no_checkpoint_is_400_in_one_sentence_and_leaves_nothing(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     archive, says = hostile()[name]
-    temporary = {path.name for path in Path(tempfile.gettempdir()).glob("arena-catalog-*")}
     blobs = sorted((world.data / "blobs").rglob("*"))
     answer = world.publish(archive, "bad")
     assert answer.status_code == 400, answer.text
     said = answer.json()["detail"]
     assert says.lower() in said.lower() and str(world.data) not in said and "arena-" not in said, said
     assert sorted((world.data / "blobs").rglob("*")) == blobs and not list((world.data / "uploads").iterdir())
-    assert {path.name for path in Path(tempfile.gettempdir()).glob("arena-catalog-*")} <= temporary
+    assert list(tmp_path.iterdir()) == []
     assert httpx.get(f"{world.bridge.url}/api/catalog/checkpoints/anna/bad").status_code == 404
 
 
