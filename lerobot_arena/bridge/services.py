@@ -30,6 +30,7 @@ from lerobot_arena.bridge.recordings import RecordingBook
 from lerobot_arena.bridge.remote_arenas import RemoteArenas
 from lerobot_arena.bridge.risk_log import RiskLog
 from lerobot_arena.bridge.risk_store import RiskStore
+from lerobot_arena.bridge.robot_runtime import RobotRuntime
 from lerobot_arena.bridge.rooms_build import build_rooms
 from lerobot_arena.bridge.rooms_server import RoomServer
 from lerobot_arena.bridge.runtime import Runtime
@@ -169,6 +170,7 @@ def build_services(
     maker = SessionMaker(
         book, board, _policies(settings, published), settings, inspect=inspect, is_taken=kinds.__contains__
     )
+    robot = RobotRuntime(maker, book, board, verbs, settings)
     return Services(
         settings=settings,
         link=link,
@@ -191,7 +193,7 @@ def build_services(
         desk=AccountsDesk(accounts),
         audit=AuditLog(engine, max_entries=settings.audit_max_entries),
         published=published,
-        deployments=build_deployments(published, board.clock),
+        deployments=build_deployments(published, board.clock, robot),
         rooms=rooms,
         remotes=remotes,
         trials=PhysicalTrials(published, maker, verbs, book=book, board=board, link=link, settings=settings),

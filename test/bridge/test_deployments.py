@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from lerobot_arena.platform.catalog.publishing import Upload
-from lerobot_arena.platform.deployments.deployment import KINDS
+from lerobot_arena.platform.deployments.deployment import KINDS, PI0, ROBOT
 from lerobot_arena.testing.bridge_rig import Rig
 from lerobot_arena.testing.catalog_files import cart_policy, robot_zip
+from lerobot_arena.testing.checkpoint_zip import checkpoint_zip
 from lerobot_arena.testing.seed_schemas import check_answer
 
 SEED = Path(__file__).with_name("seed2.openapi.json")
@@ -86,8 +87,17 @@ async def test_an_instance_wakes_drives_and_is_recorded(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_every_kind_of_the_seed_is_taken_and_says_how_it_is(world: World, kind: str) -> None:
-    deployment = await world.deploy(kind)
+async def test_every_kind_of_the_seed_is_taken_and_says_how_it_is(
+    world: World, kind: str, tmp_path: Path
+) -> None:
+    ref = "anna/drive"
+    if kind in {PI0, ROBOT}:
+        ref, file = "anna/demo", tmp_path / "demo.zip"
+        file.write_bytes(checkpoint_zip())
+        fields = {"slugPath": "demo", "title": "D"}
+        publisher = world.rig.services.published.publisher
+        await asyncio.to_thread(publisher.checkpoint, "anna", fields, Upload("demo.zip", file))
+    deployment = await world.deploy(kind, policyRef=ref)
     assert deployment["status"] in {"idle", "failed"}
     if deployment["status"] == "failed":
         assert "nstall" in deployment["lastError"]
@@ -107,6 +117,8 @@ async def test_a_browser_deployment_says_where_its_page_is(world: World) -> None
         {"title": " "},
         {"policyRef": "anna/none"},
         {"policyRef": "drive"},
+        {"runtimeKind": "instance.vla.pi0"},
+        {"runtimeKind": "native.robot.lowcmd"},
         {"runtimeKind": "instance.other"},
         {"minInstances": 3, "maxInstances": 2},
         {"maxInstances": 0},
