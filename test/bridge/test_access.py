@@ -16,6 +16,7 @@ from lerobot_arena.platform.catalog.item import POLICY, Item
 from lerobot_arena.platform.deployments.deployment import BROWSER, Scale
 from lerobot_arena.testing.bridge_rig import Rig, open_rig
 from lerobot_arena.testing.bridge_socket import ask_socket
+from lerobot_arena.testing.videos import mp4
 
 SESSION = "owned-by-olga"
 COLUMNS = list(callers_of(ROWS[0]))
@@ -118,6 +119,8 @@ class Walk:
             if "{kinds}" in row.path:
                 item = Item(kind=POLICY, owner="olga", slug="x", title="X")
                 self.rig.services.published.shelf.put(item)
+            if "{record_id}" in row.path:
+                await self.keep_a_video(olga)
             if row.path.startswith("/deployments"):
                 await self.deploy()
             if row.owned is Owned.ARM:
@@ -127,6 +130,14 @@ class Walk:
                 for verb in ("start", "pause"):
                     answer = await olga.post(f"/api/control/{verb}")
                     assert answer.status_code == 200, answer.text
+
+    async def keep_a_video(self, olga: httpx.AsyncClient) -> None:
+        """Olga has a dataset record."""
+        if not (found := (await olga.get("/api/datasets/uploads")).json()["items"]):
+            fields = {"title": "x", "kind": "human_wbc"}
+            answer = await olga.post("/api/datasets/uploads", data=fields, files={"files": ("x", mp4())})
+            found = answer.json()["items"]
+        VALUES["record_id"] = found[0]["id"]
 
     async def deploy(self) -> None:
         """Olga has a deployment, which needs nothing to run."""
@@ -166,7 +177,10 @@ def is_as_documented(row: Row, expected: str, answer: httpx.Response) -> bool:
     if expected != YES:
         return answer.status_code == int(expected)
     # Beside the room itself a signal is for somebody in it, who may not be there.
-    is_there = "{session_id}" in row.path or ("{room_id}" in row.path and not row.path.endswith("/signal"))
+    named = ("{session_id}", "{record_id}")
+    is_there = any(name in row.path for name in named) or (
+        "{room_id}" in row.path and not row.path.endswith("/signal")
+    )
     owned_is_there = row.owned is Owned.ONE and is_there
     return answer.status_code not in (BORDER | ({404} if owned_is_there else set()))
 
