@@ -112,6 +112,7 @@ async def test_a_pane_gives_no_name_away_and_runs_exactly_what_was_matched(shop:
 
 
 async def test_an_owner_has_a_page(shop: Rig) -> None:
-    assert (await shop.http.get("/lab")).status_code in {200, 404}
+    assert (await shop.http.get("/lab")).status_code == 200
+    assert (await shop.http.get("/nobody")).status_code == 404
     listed = (await shop.http.get("/api/catalog/policies?owner=lab")).json()["items"]
     assert {entry["ref"] for entry in listed} == {"lab/trot", "lab/deep/walk", "lab/loose"}

@@ -17,7 +17,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Page, Route, expect
 
 from lerobot_arena.platform.arena.matchup import PHYSICAL, READY, Matchup, Side
-from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, Item
+from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, SCENE, Item
 from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveBridge]:
         for slug, title in (("trot", "Trot"), ("deep/walk", HOSTILE)):
             put(Item(kind=POLICY, owner="lab", slug=slug, title=title, facts=run))
         put(Item(kind=POLICY, owner="lab", slug="loose", title="Loose", status="draft"))
+        put(Item(kind=CHECKPOINT, owner="lab", slug="act", title="ACT", facts={"policy_type": "act"}))
         yield bridge
 
 
@@ -220,6 +221,9 @@ def test_an_owner_shows_what_is_published_and_what_can_run(bridge: LiveBridge, l
     expect(policies.get_by_text(HOSTILE)).to_have_attribute("href", "/lab/deep/walk")
     expect(policies.locator("li", has_text="Loose")).to_contain_text("Names no robot")
     expect(policies.locator("li", has_text="Loose")).to_contain_text("draft")
+    expect(page.locator("#checkpoints-list li")).to_contain_text(
+        "act · in a session: --policy catalog:lab/act"
+    )
     robots = page.locator("#robots-list")
     expect(robots.get_by_role("link", name="Pony")).to_have_attribute("href", "/lab/pony")
     expect(robots.locator("li", has_text="Spare")).to_contain_text("No policy runs with it yet.")

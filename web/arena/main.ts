@@ -14,6 +14,7 @@ const TICK_MS = 250;
 const HAIL_TICKS = 4;
 /** A run on the robot tells nothing to this page: the server is asked. */
 const ROBOT_TICKS = 12;
+const PASSING_MS = 12_000;
 const VERDICTS: Readonly<Record<Winner, string>> = {
   left: 'You preferred the left one.',
   right: 'You preferred the right one.',
@@ -35,12 +36,13 @@ class Arena {
   /** The unlock time that the server was asked about when it had come. */
   private checkedMs: number | null = null;
   private waitUntilMs = 0;
+  private passing = 0;
 
   constructor() {
     const events = {
       onChange: () => this.onPaneChange(),
       onMatchup: (matchup: Matchup) => this.take(matchup),
-      onProblem: (sentence: string) => this.complain(sentence),
+      onProblem: (sentence: string) => this.complain(sentence, PASSING_MS),
     };
     this.panes = { left: new Pane('left', events), right: new Pane('right', events) };
     for (const starter of this.starters) starter.addEventListener('click', () => void this.launch());
@@ -108,7 +110,7 @@ class Arena {
     try {
       this.take(readMatchup(await ask('GET', `/api/arena/matchup/${encodeURIComponent(id)}`)));
     } catch (reason) {
-      this.complain(said(reason));
+      this.complain(said(reason), PASSING_MS);
     }
   }
 
@@ -159,9 +161,12 @@ class Arena {
     }
   }
 
-  private complain(sentence: string): void {
+  /** Shown until the next thing is done, or for a while only. */
+  private complain(sentence: string, forMs: number | null = null): void {
+    window.clearTimeout(this.passing);
     setText(byId('problem-text', HTMLElement), sentence);
     this.problem.hidden = false;
+    if (forMs !== null) this.passing = window.setTimeout(() => (this.problem.hidden = true), forMs);
   }
 
   private show(): void {

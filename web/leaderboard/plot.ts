@@ -11,6 +11,7 @@ const AXIS_PX = 28;
 const EDGE_PX = 26;
 const LEAST_SPAN = 200;
 const TICK_PX = 90;
+const LETTER_PX = 9.2;
 
 export class RatingPlot {
   private entries: readonly Entry[] = [];
@@ -45,8 +46,8 @@ export class RatingPlot {
 
   private row(entry: Entry, y: number, nameWidth: number, at: (rating: number) => number): SVGElement {
     const row = element('g', { class: entry.ref === this.winner ? 'row winner' : 'row' });
-    // Eight pixels are a generous letter of this size.
-    const letters = Math.max(6, Math.floor(nameWidth / 8));
+    // As wide as letters of this size are at most, on average.
+    const letters = Math.max(6, Math.floor(nameWidth / LETTER_PX));
     const name = text(nameWidth, y + 5, entry.title.length > letters ? `${entry.title.slice(0, letters - 1)}…` : entry.title, 'name', 'end');
     const tip = element('title', {});
     tip.textContent = `${entry.title}: ${describe(entry)}`;

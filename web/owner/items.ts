@@ -16,6 +16,9 @@ export interface Published {
   /** A policy's own robot and scene; empty for anything else. */
   robotRef: string;
   sceneRef: string;
+  /** What a session calls a checkpoint, and what kind of policy that is; empty for anything else. */
+  policyPath: string;
+  policyType: string;
 }
 
 export function readItems(answer: unknown): Published[] {
@@ -36,5 +39,7 @@ function readItem(value: unknown): Published {
     previewPath: preview ? ownPath(preview) : null,
     robotRef: asText(item['defaultRobotRef']),
     sceneRef: asText(item['defaultSceneRef']),
+    policyPath: asText(item['policyPath']),
+    policyType: asText(item['policyType']),
   };
 }

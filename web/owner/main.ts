@@ -10,7 +10,7 @@ import { when } from '../pages/when';
 import { byId, create, setText } from '../src/dom';
 import { type Published, readItems } from './items';
 
-const KINDS = ['policies', 'robots', 'scenes'] as const;
+const KINDS = ['policies', 'checkpoints', 'robots', 'scenes'] as const;
 type Kind = (typeof KINDS)[number];
 const MOST_LISTED = 500;
 const SETTLE_MS = 200;
@@ -77,6 +77,7 @@ function card(kind: Kind, item: Published, inUse: ReadonlySet<string>): HTMLElem
   made.append(name, create('p', 'ref', item.ref));
   if (item.description) made.append(create('p', 'about', item.description));
   if (kind === 'policies') made.append(place(item));
+  else if (kind === 'checkpoints') made.append(session(item));
   else if (!canRun) made.append(create('p', 'place', 'No policy runs with it yet.'));
   const state = item.status === 'active' ? '' : `${item.status} · `;
   made.append(create('p', 'aside', `${state}version ${item.version} · ${when(item.updatedAt)}`));
@@ -92,6 +93,13 @@ function place({ ref, robotRef, sceneRef }: Published): HTMLElement {
   }
   made.append('on ', refLink(robotRef));
   if (sceneRef) made.append(' in ', refLink(sceneRef));
+  return made;
+}
+
+/** A checkpoint runs in a session, on an arm. */
+function session({ policyPath, policyType }: Published): HTMLElement {
+  const made = create('p', 'place');
+  made.append(policyType ? `${policyType} · in a session: ` : 'In a session: ', create('code', '', `--policy ${policyPath}`));
   return made;
 }
 
