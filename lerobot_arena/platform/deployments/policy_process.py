@@ -57,7 +57,9 @@ class PolicyProcess:
         return answer
 
     async def close(self) -> None:
-        """End it at once, also while it loads or computes."""
+        """End it at once, also while it loads or computes. May be called again."""
+        if self._is_closed:
+            return
         self._is_closed = True
         if self._client is not None:
             self._client.kill_process()
@@ -65,6 +67,8 @@ class PolicyProcess:
         self._thread.shutdown(wait=False)
 
     async def _do[*Given, T](self, work: Callable[[*Given], T], *given: *Given) -> T:
+        if self._is_closed:
+            raise Unavailable("The instance was ended.")
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
 
     def _open(self) -> None:
