@@ -126,6 +126,10 @@ def test_what_cannot_run_is_not_voted_on_and_gives_no_name_away(bridge: LiveBrid
     for winner in ("left", "right", "both_good", "both_bad"):
         expect(page.locator(f"#vote-{winner}")).to_be_disabled()
     assert "lab/" not in page.content() and "Trot" not in page.content()
+    # Only the pane itself can say that it runs.
+    page.evaluate("postMessage({type: 'runrobot:ready', version: 1}, location.origin)")
+    page.evaluate("new Promise((told) => setTimeout(told, 50))")
+    expect(page.locator("#left-state")).to_have_text("failed")
     first = page.url.partition("#")[2]
     page.click("#next")
     expect(page).to_have_url(re.compile(rf"#(?!{first})matchup_"))
@@ -148,6 +152,16 @@ def test_a_matchup_of_the_robot_has_no_frames(bridge: LiveBridge, look: Look) ->
     expect(page.locator("iframe")).to_have_count(0)
     expect(page.locator("#vote-left")).to_be_enabled()
     expect(page.locator("#reset")).to_be_disabled()
+
+
+def test_a_login_that_has_ended_keeps_nobody_out(bridge: LiveBridge, look: Look) -> None:
+    page = look("/arena")
+    page.evaluate(
+        "sessionStorage['arena-login'] = JSON.stringify({token: 'x', name: 'anna', endsAtMs: Date.now() + 9e5})"
+    )
+    page.reload()
+    page.click("#launch")
+    expect(page.locator("iframe")).to_have_count(2)
 
 
 # The leaderboard

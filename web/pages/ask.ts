@@ -59,11 +59,6 @@ export async function ask(method: 'GET' | 'POST', path: string, json?: unknown):
     throw new Refused(isTimeout ? `The server gave no answer within ${TIMEOUT_MS / 1000} s.` : 'The server cannot be reached.', 0);
   }
   const body = parsed(text);
-  if (response.status === 401 && credential.name) {
-    // A login that has ended must not keep anybody from what is public.
-    credential.drop();
-    return ask(method, path, json);
-  }
   if (!response.ok) throw new Refused(sentence(response.status, body), response.status, seconds(response.headers.get('Retry-After')));
   return body;
 }
