@@ -71,6 +71,7 @@ NARROWED: dict[tuple[str, str], tuple[str, ...]] = {
     ("platform", "embodiment"): ("lerobot_arena.embodiment.simulation",),
     ("cli", "platform"): (
         "lerobot_arena.platform.training", "lerobot_arena.platform.accounts", "lerobot_arena.platform.storage",
+        "lerobot_arena.platform.catalog.", "lerobot_arena.platform.arena.",
     ),
     ("bridge", "platform"): tuple(
         f"lerobot_arena.platform.{name}." for name in ("accounts", "storage", "arena", "catalog", "deployments", "datasets")

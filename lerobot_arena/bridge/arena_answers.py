@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seed 2's bodies of the arena and the leaderboard. Before a voter has voted, names are hidden from them."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lerobot_arena.platform.arena.download import iso, shown
 from lerobot_arena.platform.arena.leaderboard import Table
 from lerobot_arena.platform.arena.matchup import BROWSER, SIDES, Matchup
-from lerobot_arena.platform.arena.ratings import Standing
 
 HIDDEN = "hidden until you have voted"
 
@@ -117,13 +117,6 @@ class LeaderboardAnswer(BaseModel):
     entries: list[LeaderboardEntryAnswer]
 
 
-def iso(instant: float | None) -> str | None:
-    """Seconds since the epoch as an ISO date-time in UTC."""
-    return (
-        None if instant is None else datetime.fromtimestamp(instant, UTC).isoformat().replace("+00:00", "Z")
-    )
-
-
 def matchup_answer(matchup: Matchup, *, may_know: bool, base_url: str) -> ArenaMatchupAnswer:
     """A matchup as its voter may see it. `base_url` is where the voter reaches this server."""
     sides = {}
@@ -147,24 +140,6 @@ def matchup_answer(matchup: Matchup, *, may_know: bool, base_url: str) -> ArenaM
     )
 
 
-def leaderboard_answer(table: Table, titles: dict[str, str]) -> LeaderboardAnswer:
+def leaderboard_answer(table: Table, titles: Mapping[str, str]) -> LeaderboardAnswer:
     """The table; a policy that was deleted goes by its name."""
-    return LeaderboardAnswer(
-        updated_at=iso(table.updated_at),
-        winner=table.standings.winner,
-        entries=[_entry(row, titles.get(row.policy, row.policy)) for row in table.standings.rows],
-    )
-
-
-def _entry(row: Standing, title: str) -> LeaderboardEntryAnswer:
-    return LeaderboardEntryAnswer(
-        policy_ref=row.policy,
-        title=title,
-        rating=round(row.rating, 1),
-        wins=row.wins,
-        losses=row.losses,
-        ties=row.ties,
-        counted_votes=row.counted_votes,
-        confidence_low=None if row.low is None else round(row.low, 1),
-        confidence_high=None if row.high is None else round(row.high, 1),
-    )
+    return LeaderboardAnswer.model_validate(shown(table, titles))

@@ -248,3 +248,45 @@ class RoomDone(TypedDict):
 
     success: bool
     message: str
+
+
+class Manifest(TypedDict):
+    """A published item; what its kind has to say beside this is in it as well."""
+
+    kind: str
+    owner: str
+    slugPath: str
+    title: str
+    status: str
+    version: int
+    ref: str
+
+
+class MatchupSide(TypedDict):
+    """`policyRef`, `title` and `recording` are told after the vote."""
+
+    title: str
+    policyRef: str
+    simulationId: str
+    browserUrl: str | None
+    recording: str | None
+
+
+class Matchup(TypedDict):
+    """`status`: queued, starting, ready or failed, then `error` says why; `kind`: browser or physical."""
+
+    id: str
+    status: str
+    voteUnlockAt: str | None
+    kind: str
+    error: str | None
+    left: MatchupSide
+    right: MatchupSide
+
+
+class Leaderboard(TypedDict):
+    """`winner` only when its interval lies above all others."""
+
+    updated_at: str | None
+    winner: str | None
+    entries: list[dict[str, Any]]

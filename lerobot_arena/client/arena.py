@@ -23,7 +23,16 @@ from lerobot_arena.client.answers import Login
 from lerobot_arena.client.connection import Connection
 from lerobot_arena.client.control import Boundaries, Control, Tasks, estop
 from lerobot_arena.client.endpoint import Group, endpoint
-from lerobot_arena.client.files import AsyncRecordings, AsyncRiskLog, Recordings, RiskLog
+from lerobot_arena.client.files import (
+    AsyncLeaderboard,
+    AsyncRecordings,
+    AsyncRiskLog,
+    Leaderboard,
+    Recordings,
+    RiskLog,
+)
+from lerobot_arena.client.matchups import Matchups
+from lerobot_arena.client.publishing import Catalog, Publish
 from lerobot_arena.client.records import Recorder
 from lerobot_arena.client.rooms import RoboticsRooms, VideoRooms
 from lerobot_arena.client.sessions import Arms, Debug, Sessions, get_session, health
@@ -60,6 +69,9 @@ class Surfaces[Via](Group[Via]):
         self.tokens = Tokens(via)
         self.users = Users(via)
         self.debug = Debug(via)
+        self.publish = Publish(via)
+        self.catalog = Catalog(via)
+        self.matchups = Matchups(via)
 
     health = endpoint(health)
     estop = endpoint(estop)
@@ -76,6 +88,7 @@ class Arena(Surfaces[BlockingTransport]):
         super().__init__(BlockingTransport(_connection(url, token, ca_file)))
         self.risk = RiskLog(self._via)
         self.recordings = Recordings(self._via)
+        self.leaderboard = Leaderboard(self._via)
 
     @property
     def url(self) -> str:
@@ -202,6 +215,7 @@ class AsyncArena(Surfaces[AwaitingTransport]):
         super().__init__(AwaitingTransport(_connection(url, token, ca_file)))
         self.risk = AsyncRiskLog(self._via)
         self.recordings = AsyncRecordings(self._via)
+        self.leaderboard = AsyncLeaderboard(self._via)
 
     @property
     def url(self) -> str:

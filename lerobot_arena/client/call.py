@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lerobot_arena.client.form import Form
 from lerobot_arena.core.errors import InvalidInput
 
 READ_TIMEOUT_S = 10.0
@@ -38,6 +39,8 @@ class Call[T]:
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None
     timeout_s: float = READ_TIMEOUT_S
+    form: Form | None = None
+    """Files to send, instead of a body."""
     is_urgent: bool = False
     """Sent at once over a connection of its own."""
 

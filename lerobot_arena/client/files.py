@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from lerobot_arena.client.matchups import LeaderboardCalls, download_trials
 from lerobot_arena.client.records import RecordingCalls, Risk, download_part, export_risk
 from lerobot_arena.client.saving import Progress, save, save_async
 from lerobot_arena.client.transport import AwaitingTransport, BlockingTransport
@@ -72,3 +73,19 @@ class AsyncRiskLog(Risk[AwaitingTransport]):
         """Every event, oldest first, into a file that ends in .json or .csv."""
         target = Path(path)
         return await save_async(self._via, export_risk(target.suffix), target, overwrite=overwrite)
+
+
+class Leaderboard(LeaderboardCalls[BlockingTransport]):
+    """What all votes say."""
+
+    def download(self, path: Name, *, overwrite: bool = False) -> Path:
+        """Every vote as JSON lines; `arena leaderboard compute` makes the same table of it."""
+        return save(self._via, download_trials(), Path(path), overwrite=overwrite)
+
+
+class AsyncLeaderboard(LeaderboardCalls[AwaitingTransport]):
+    """What all votes say."""
+
+    async def download(self, path: Name, *, overwrite: bool = False) -> Path:
+        """Every vote as JSON lines; `arena leaderboard compute` makes the same table of it."""
+        return await save_async(self._via, download_trials(), Path(path), overwrite=overwrite)

@@ -3,7 +3,7 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lerobot_arena.client import failures
@@ -40,9 +40,10 @@ class BlockingTransport:
     @contextmanager
     def stream(self, call: Call[Any], headers: dict[str, str]) -> Iterator["httpx.Response"]:
         """An answer whose bytes are still to come."""
-        request = _request(self.connection, call, headers)
-        with _translated(self.connection, call), self._client().stream(**request) as response:
-            yield response
+        with ExitStack() as files, _translated(self.connection, call):
+            request = _request(self.connection, call, headers, files)
+            with self._client().stream(**request) as response:
+                yield response
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -89,8 +90,8 @@ class AwaitingTransport:
     @asynccontextmanager
     async def stream(self, call: Call[Any], headers: dict[str, str]) -> AsyncIterator["httpx.Response"]:
         """An answer whose bytes are still to come."""
-        request = _request(self.connection, call, headers)
-        with _translated(self.connection, call):
+        with ExitStack() as files, _translated(self.connection, call):
+            request = _request(self.connection, call, headers, files)
             async with self._client().stream(**request) as response:
                 yield response
 
@@ -128,8 +129,12 @@ def _options(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _request(connection: Connection, call: Call[Any], headers: dict[str, str]) -> dict[str, Any]:
+def _request(
+    connection: Connection, call: Call[Any], headers: dict[str, str], files: ExitStack
+) -> dict[str, Any]:
+    """What httpx is told; what it reads from is open until `files` ends."""
     content = call.content()
+    form = call.form.opened(files) if call.form is not None else {}
     kind = {"Content-Type": "application/json"} if content is not None else {}
     return {
         "method": call.method,
@@ -137,6 +142,7 @@ def _request(connection: Connection, call: Call[Any], headers: dict[str, str]) -
         "content": content,
         "headers": {**connection.headers(), **kind, **headers},
         "timeout": call.timeout_s,
+        **form,
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lerobot_arena.client import answers
-from lerobot_arena.core.errors import ArenaError, Conflict, NotFound
+from lerobot_arena.core.errors import ArenaError, Conflict, InvalidInput, NotFound
 
 BOUNDARY = {"name": "slow", "nodes": [{"callback": "task_timeout", "params": {"timeout_s": 60.0}}]}
 TASK = {"name": "pick", "boundaries": ["slow"]}
@@ -166,7 +166,59 @@ IN_ROOMS = (
     step("video.reset_estop", "w", "v", has={"estop_latched": False}),
     step("video.delete", "w", "v", shape=answers.RoomDone),
 )
-ALL = (*IN_ROOMS, *ON_AN_ARM, *OF_RECORDINGS, *AS_AN_ADMIN)
+# Run with two policies on one robot and scene; `{glb}`, `{robot}` and `{policy}` are files.
+OF_THE_CATALOG = (
+    step("catalog.list", "policies", q="trot", many=answers.Manifest),
+    step("catalog.get", "policies", "lab/trot", shape=answers.Manifest, has={"ref": "lab/trot"}),
+    step("catalog.versions", "policies", "lab/walk", many=answers.Manifest),
+    step("catalog.delete", "robots", "lab/pony", error=Conflict),
+    step("catalog.get", "scenes", "lab/none", error=NotFound),
+    step(
+        "publish.scene",
+        "{glb}",
+        slug="yard",
+        benchmark_scene="lab/park",
+        shape=answers.Manifest,
+        has={"kind": "scene"},
+    ),
+    step(
+        "publish.robot",
+        "{robot}",
+        slug="cart",
+        title="Cart",
+        robot_key="lab/cart",
+        shape=answers.Manifest,
+        has={"ref": "rosa/cart"},
+    ),
+    step(
+        "publish.policy",
+        "{policy}",
+        slug="drive",
+        title="Drive",
+        runtime_adapter="onnx_metadata_v1",
+        default_robot="rosa/cart",
+        shape=answers.Manifest,
+        has={"ref": "rosa/drive"},
+    ),
+    step("publish.checkpoint", "{robot}", slug="act", title="Act", error=InvalidInput),
+    step("publish.checkpoint", "no.zip", slug="act", title="Act", error=InvalidInput),
+    step("catalog.delete", "policies", "rosa/drive"),
+    step("matchups.launch", shape=answers.Matchup, has={"status": "ready", "kind": "browser"}),
+    step("matchups.get", "nothing", error=NotFound),
+    step("matchups.control", "nothing", "left", "reset", error=NotFound),
+    step("matchups.vote", "nothing", "left", error=InvalidInput),
+    step(
+        "matchups.trial",
+        ("demo", "hold"),
+        seconds=1.0,
+        seed=1,
+        shape=answers.Matchup,
+        has={"status": "starting", "kind": "physical"},
+    ),
+    step("leaderboard.get", shape=answers.Leaderboard),
+    step("leaderboard.wins"),
+)
+ALL = (*IN_ROOMS, *ON_AN_ARM, *OF_RECORDINGS, *AS_AN_ADMIN, *OF_THE_CATALOG)
 
 
 def problem(step: Step, value: Any) -> str:

@@ -2,6 +2,7 @@
 """Every call of the client against the real app, of both kinds; and the table of calls against the app's own."""
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,10 @@ from lerobot_arena.client.call import Call
 from lerobot_arena.client.endpoint import Group, endpoint
 from lerobot_arena.client.records import RecordedFrame
 from lerobot_arena.core.verdict import Decision
+from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, Item
+from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.testing import client_calls
+from lerobot_arena.testing.catalog_files import cart_policy, glb_bytes, robot_zip, triangle_document
 from lerobot_arena.testing.client_calls import Step, problem
 from lerobot_arena.testing.live_bridge import LiveBridge
 from lerobot_arena.testing.recordings import SESSION_ID, write_session
@@ -88,6 +92,43 @@ def test_accounts_are_kept_from_the_client(asker: Any, bridge: LiveBridge) -> No
     asker("login", "rosa", "the second password")
     asker("logout")
     assert asker("auth.me")["via"] == "local"
+
+
+def put_two_policies(shelf: Shelf) -> None:
+    """On one robot, in one scene, so that they can be compared; without files."""
+    shelf.put(Item(kind=ROBOT, owner="lab", slug="pony", title="Pony"))
+    shelf.put(Item(kind=SCENE, owner="lab", slug="park", title="Park"))
+    facts = {"defaultRobotRef": "lab/pony", "defaultSceneRef": "lab/park", "controlSpec": {"version": 1}}
+    for slug in ("trot", "walk"):
+        shelf.put(Item(kind=POLICY, owner="lab", slug=slug, title=slug.title(), facts=facts))
+
+
+def test_things_are_published_and_compared_from_the_client(
+    asker: Any, bridge: LiveBridge, tmp_path: Path
+) -> None:
+    bridge.services.accounts.users.create("rosa", PASSWORD, role="admin")
+    asker("login", "rosa", PASSWORD)
+    put_two_policies(bridge.services.published.shelf)
+    files = {"glb": glb_bytes(*triangle_document()), "robot": robot_zip(), "policy": cart_policy()}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    values = played(asker, client_calls.OF_THE_CATALOG, {name: str(tmp_path / name) for name in files})
+    assert [item["ref"] for item in values["catalog.list"]] == ["lab/trot"]
+    sent = []
+    asker(
+        "publish.robot",
+        tmp_path / "robot",
+        slug="cart",
+        title="Cart",
+        robot_key="lab/cart",
+        on_progress=lambda count, total: sent.append((count, total)),
+    )
+    assert sent[-1] == (len(files["robot"]), len(files["robot"]))
+    trials = asker("leaderboard.download", tmp_path / "trials.jsonl")
+    assert {json.loads(line)["policy"] for line in trials.read_text().splitlines()} == {
+        "lab/trot",
+        "lab/walk",
+    }
 
 
 def test_every_call_is_a_route_of_the_app(bridge: LiveBridge) -> None:

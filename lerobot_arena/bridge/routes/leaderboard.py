@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seed 2's leaderboard, and what it was computed from."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict
-
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from lerobot_arena.bridge.arena_answers import LeaderboardAnswer, leaderboard_answer
 from lerobot_arena.bridge.deps import ServicesDep
+from lerobot_arena.bridge.published import Published
 from lerobot_arena.bridge.trial_policies import checkpoint_titles
-from lerobot_arena.platform.arena.store import Trial
+from lerobot_arena.platform.arena.download import Download, lines
 from lerobot_arena.platform.catalog.item import POLICY
 from lerobot_arena.platform.catalog.shelf import Shelf
 
@@ -41,13 +38,9 @@ async def get_trials(services: ServicesDep) -> StreamingResponse:
     `arena leaderboard compute FILE` prints the table.
     """
     published = services.published
-    titles, listed, trials = await published.desk.ask(
-        lambda: (_titles(published.shelf), published.listed_policies(), published.votes.trials())
-    )
+    download = await published.desk.ask(lambda: _download(published))
     headers = {"Content-Disposition": 'attachment; filename="trials.jsonl"'}
-    return StreamingResponse(
-        _lines(titles, listed, trials), media_type="application/x-ndjson", headers=headers
-    )
+    return StreamingResponse(lines(download), media_type="application/x-ndjson", headers=headers)
 
 
 def _titles(shelf: Shelf) -> dict[str, str]:
@@ -56,10 +49,8 @@ def _titles(shelf: Shelf) -> dict[str, str]:
     return {item.ref: item.title for item in policies} | checkpoint_titles(shelf)
 
 
-def _lines(titles: dict[str, str], listed: list[str], trials: list[Trial]) -> Iterator[bytes]:
-    named = {*listed, *(trial.left for trial in trials), *(trial.right for trial in trials)}
-    for policy in sorted(named):
-        line = {"policy": policy, "title": titles.get(policy, policy)}
-        yield json.dumps(line).encode() + b"\n"
-    for trial in trials:
-        yield json.dumps(asdict(trial)).encode() + b"\n"
+def _download(published: Published) -> Download:
+    titles, trials = _titles(published.shelf), published.votes.trials()
+    voted = {name for trial in trials for name in (trial.left, trial.right)}
+    named = voted | set(published.listed_policies())
+    return Download({policy: titles.get(policy, policy) for policy in named}, trials)
