@@ -20,13 +20,15 @@ from lerobot_arena.platform.deployments.vla_runtime import VlaRuntime
 _RUNS = {BROWSER: POLICY, MUJOCO: POLICY, PI0: CHECKPOINT, ROBOT: CHECKPOINT}
 
 
-def build_deployments(published: Published, clock: Clock, robot: RobotRuntime) -> Deployments:
-    """Over the catalog; `robot` drives this machine's arms."""
+def build_deployments(
+    published: Published, clock: Clock, robot: RobotRuntime, vla_device: str = "cpu"
+) -> Deployments:
+    """Over the catalog; `robot` drives this machine's arms, policies that read a task compute on `vla_device`."""
     shelf, blobs = published.shelf, published.blobs
     own: dict[str, Runtime] = {
         BROWSER: BrowserRuntime(shelf),
         MUJOCO: MujocoRuntime(shelf, blobs),
-        PI0: VlaRuntime(lambda ref: published.checkpoints.place(ref).folder),
+        PI0: VlaRuntime(lambda ref: published.checkpoints.place(ref).folder, device=vla_device),
         ROBOT: robot,
     }
     runtimes = load_runtimes({kind: partial(own.__getitem__, kind) for kind in own})

@@ -193,7 +193,7 @@ def build_services(
         desk=AccountsDesk(accounts),
         audit=AuditLog(engine, max_entries=settings.audit_max_entries),
         published=published,
-        deployments=build_deployments(published, board.clock, robot),
+        deployments=build_deployments(published, board.clock, robot, settings.vla_device),
         rooms=rooms,
         remotes=remotes,
         trials=PhysicalTrials(published, maker, verbs, book=book, board=board, link=link, settings=settings),

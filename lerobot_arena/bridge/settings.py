@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     checkpoint_max_bytes: Annotated[int, Field(gt=0)] = 2_000_000_000
     dataset_max_bytes: Annotated[int, Field(gt=0)] = 2_000_000_000
     dataset_file_max_bytes: Annotated[int, Field(gt=0)] = 1_000_000_000
+    vla_device: Annotated[str, Field(min_length=1, max_length=32)] = "cpu"
     policy_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()

@@ -92,7 +92,8 @@ class WorkerClient:
     def _spawn(self, channel: socket.socket, label: str) -> subprocess.Popen[bytes]:
         threads = str(self._threads)
         environment = {
-            **os.environ,
+            # What the parent knows of databases and logins is none of a policy's business.
+            **{name: value for name, value in os.environ.items() if not name.startswith("ARENA_")},
             "HF_HUB_OFFLINE": "1",
             "TRANSFORMERS_OFFLINE": "1",
             # transformers copies a checkpoint's own code there before it runs it; this can't be a folder.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from lerobot_arena.core.errors import ArenaError, Conflict, InvalidInput, NotAnswering, Unavailable
+from lerobot_arena.core.errors import Conflict, InvalidInput, NotAnswering, Unavailable
 from lerobot_arena.platform.deployments.deployment import KINDS, Deployment
 
 GROUP = "lerobot_arena.runtimes"
@@ -68,8 +68,11 @@ def load_runtimes(own: Mapping[str, Callable[[], Runtime]]) -> dict[str, Runtime
     for kind, make in _installed():
         try:
             found[kind] = make()
-        except (ArenaError, ImportError, AttributeError, TypeError) as error:
-            found[kind] = NoRuntime(kind, f"The installed runtime for {kind} does not load: {error}.")
+        except Exception as error:  # whatever another package raises is its own kind's problem only
+            reason = f"{type(error).__name__}: {error}"[:300]
+            found[kind] = NoRuntime(
+                kind, f"The installed runtime for {kind} does not load ({reason}): install another version."
+            )
     return found
 
 
