@@ -2,8 +2,9 @@
 """LeRobot's pi0 made narrow enough for a test, with random weights: its own code, fewer and smaller layers.
 
 LeRobot 0.6.1 can't be told to: a PI0Config knows `gemma_2b` and `gemma_300m` only, and `PaliGemmaWithExpertModel` sets
-the vocabulary (257152), the image tower (27 layers of 1152) and its projection (2048) itself, so that the narrowest pi0
-that runs has about 3·10⁹ weights. `narrow` shrinks what these constructors are given, and nothing else.
+the vocabulary (257152), the image tower (27 layers of 1152) and its projection (2048) itself. With `gemma_300m` pi0's
+first call fails, since 2048 is not that model's width 1024; so the smallest one that runs has 4.03·10⁹ weights.
+`narrow` shrinks what these constructors are given, and nothing else.
 """
 
 import sys
