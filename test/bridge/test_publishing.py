@@ -52,7 +52,15 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """This module's own folder for temporary files: others test at the same time."""
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("tmp"))
+    yield Path(tempfile.tempdir)
+    tempfile.tempdir = before
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Iterator[World]:
     runrobot = load_runrobot()
     with live_bridge(tmp_path_factory.mktemp("data"), beats=False) as bridge:
         accounts, published = bridge.services.accounts, bridge.services.published
@@ -179,12 +187,11 @@ def test_items_are_found_versioned_and_deleted(world: World, robot: Any) -> None
     assert world.get("/api/catalog/robots/anna/twice").status_code == 404
 
 
-def test_an_upload_leaves_nothing_behind_but_what_it_published(world: World) -> None:
+def test_an_upload_leaves_nothing_behind_but_what_it_published(world: World, temporary: Path) -> None:
     data = world.bridge.services.settings.data_dir
-    before = {path.name for path in Path(tempfile.gettempdir()).glob("arena-*")}
     bomb = struct.pack("<4s", b"PK\x03\x04") + b"\0" * 100_000
     answer = world.post("robots", {"slugPath": "b", "title": "B", "robotKey": "k"}, bundle=("b.zip", bomb))
     assert answer.status_code == 400
     assert not list((data / "uploads").iterdir())
-    assert {path.name for path in Path(tempfile.gettempdir()).glob("arena-*")} <= before
+    assert not list(temporary.glob("arena-*"))
     assert httpx.post(f"{world.bridge.url}/api/control/estop").status_code == 200
