@@ -177,15 +177,37 @@ def test_versions_are_named_and_each_has_a_folder_of_its_own(world: World, tmp_p
     assert world.create("gone", "catalog:anna/two").status_code == 400
 
 
+def test_data_sets_that_lie_elsewhere_on_this_machine_tell_a_checkpoint_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    """A publisher's train_config.json names folders of theirs; here such a path is somebody else's."""
+    (tmp_path / "secret" / "meta").mkdir(parents=True)
+    info = {"fps": 17, "features": {"action": {"names": [f"{joint}.pos" for joint in JOINTS]}}}
+    (tmp_path / "secret" / "meta" / "info.json").write_text(json.dumps(info))
+    folder = tmp_path / "policy"
+    shutil.copytree(DEMO, folder)
+    manifest = json.loads((DEMO / "manifest.json").read_text())
+    del manifest["fps"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    train = {"dataset": {"root": str(tmp_path / "secret")}}
+    (folder / "train_config.json").write_text(json.dumps(train))
+    answer = world.publish(zipped(folder, tmp_path), "elsewhere")
+    assert answer.status_code == 201 and answer.json()["manifest"]["fps"] is None
+
+
 def test_a_folder_that_was_tampered_with_is_unpacked_anew(world: World, demo: dict[str, Any]) -> None:
     place = world.bridge.services.published.checkpoints.place
     folder = place("anna/demo").folder
     before = (folder / "manifest.json").stat().st_ino
     assert (place("anna/demo").folder / "manifest.json").stat().st_ino == before, "unpacked once"
-    (folder / "manifest.json").write_text("{}")
+    good = (folder / "manifest.json").read_text()
+    for bad in ("{}", good.replace('"fps": 30.0', '"fps": 60.0')):
+        (folder / "manifest.json").write_text(bad)
+        assert (place("anna/demo").folder / "manifest.json").read_text() == good
     (folder / "more.pt").write_bytes(b"pickle")
-    assert json.loads((place("anna/demo").folder / "manifest.json").read_text())["fps"] == 30.0
-    assert not (folder / "more.pt").exists()
+    assert sorted(path.name for path in place("anna/demo").folder.iterdir()) == sorted(
+        path.name for path in DEMO.iterdir()
+    )
     assert [path.name for path in (world.data / "checkpoints").glob(".*")] == []
 
 
