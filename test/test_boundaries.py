@@ -74,7 +74,8 @@ NARROWED: dict[tuple[str, str], tuple[str, ...]] = {
         "lerobot_arena.platform.catalog.", "lerobot_arena.platform.arena.",
     ),
     ("bridge", "platform"): tuple(
-        f"lerobot_arena.platform.{name}." for name in ("accounts", "storage", "arena", "catalog", "deployments", "datasets")
+        f"lerobot_arena.platform.{name}."
+        for name in ("accounts", "storage", "arena", "catalog", "deployments", "datasets")
     ),
     ("testing", "platform"): ("lerobot_arena.platform.accounts", "lerobot_arena.platform.storage"),
     ("cli", "ros"): ("lerobot_arena.ros.dds",),

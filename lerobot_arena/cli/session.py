@@ -35,8 +35,8 @@ app = typer.Typer(
 Policy = Annotated[
     str,
     typer.Option(
-        help="`demo`, a checkpoint folder under the bridge's policy roots, a published `catalog:owner/slug@version`, or "
-        "a Hub id org/name@rev."
+        help="`demo`, a checkpoint folder under the bridge's policy roots, a published `catalog:owner/slug@version`, "
+        "or a Hub id org/name@rev."
     ),
 ]
 Robot = Annotated[
