@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ import pytest
 pytest.importorskip("playwright")
 from playwright.sync_api import Page, Route, expect
 
-from lerobot_arena.platform.arena.matchup import PHYSICAL, READY, Matchup, Side
+from lerobot_arena.platform.arena.matchup import FAILED, PHYSICAL, READY, Matchup, Side
 from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, SCENE, Item
+from lerobot_arena.testing.bridge_rig import PASSWORD
 from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
 
 if TYPE_CHECKING:
@@ -142,16 +144,55 @@ def test_a_matchup_that_is_gone_is_told_and_forgotten(bridge: LiveBridge, look: 
     expect(page.locator("#launch")).to_be_visible()
 
 
-def test_a_matchup_of_the_robot_has_no_frames(bridge: LiveBridge, look: Look) -> None:
-    one, two = (Side(f"lab/{name}", name, f"sim_{name}", "0" * 64) for name in ("one", "two"))
-    now = time.time()
-    ready = Matchup("matchup_physical", one, two, "lab/pony", "", "0" * 64, "", now, READY, PHYSICAL, now - 1)
-    bridge.services.published.votes.save(ready)
-    page = look("/arena#matchup_physical")
-    expect(page.locator("#left-place")).to_have_text("This side runs on the robot.")
-    expect(page.locator("iframe")).to_have_count(0)
-    expect(page.locator("#vote-left")).to_be_enabled()
-    expect(page.locator("#reset")).to_be_disabled()
+def physical(**changes: Any) -> Matchup:
+    """A trial on the arm whose policies are a checkpoint and a folder."""
+    one = Side("catalog:lab/act", "ACT", "sim_one", "0" * 64, "rec-one")
+    two = Side("/models/demo", "Demo", "sim_two", "0" * 64, "rec-two")
+    made = Matchup("matchup_physical", one, two, "arm", "", "0" * 64, "", time.time(), kind=PHYSICAL)
+    return replace(made, **changes)
+
+
+def test_a_trial_on_the_robot_is_followed_voted_on_by_its_operators_and_revealed(
+    tmp_path: Path, look: Look
+) -> None:
+    with live_bridge(tmp_path, beats=False) as bridge:
+        votes, users = bridge.services.published.votes, bridge.services.accounts.users
+        users.create("olga", PASSWORD)
+        votes.save(physical())
+        page = look("/arena#matchup_physical", root=bridge.url)
+        expect(page.locator("#left-place")).to_have_text("This side runs on the robot.")
+        expect(page.locator("#sentence")).to_contain_text("opens when both have run")
+        expect(page.locator("#vote-left")).to_be_disabled()
+        votes.save(physical(state=READY, unlock_at=time.time() - 1))
+        expect(page.locator("#vote-left")).to_be_enabled()
+        expect(page.locator("iframe")).to_have_count(0)
+        expect(page.locator("#reset")).to_be_disabled()
+        page.click("#vote-left")
+        expect(page.locator("#problem")).to_contain_text("log in")
+        assert not any(word in page.content() for word in ("Demo", "lab/act", "rec-one"))
+        body = {"username": "olga", "password": PASSWORD}
+        token = page.request.post(f"{bridge.url}/auth/login", data=body).json()["access_token"]
+        page.evaluate(
+            "(token) => { sessionStorage['arena-login'] = JSON.stringify({token, name: 'olga', endsAtMs: 9e15}); }",
+            token,
+        )
+        page.reload()
+        page.click("#vote-left")
+        expect(page.locator("#left-title")).to_have_text("ACT")
+        expect(page.locator("#left-place")).to_contain_text("recorded as rec-one")
+        expect(page.locator("#right-ref")).to_have_text("/models/demo")
+        expect(page.locator(".pane a")).to_have_count(0)
+        page.click("nav >> text=Leaderboard")
+        expect(page.locator("#rows tr").first).to_contain_text("catalog:lab/act")
+        expect(page.locator("#rows a")).to_have_count(0)
+
+
+def test_why_a_trial_failed_is_told(bridge: LiveBridge, look: Look) -> None:
+    failed = physical(id="matchup_failed", state=FAILED, error="The arm was stopped.")
+    bridge.services.published.votes.save(failed)
+    page = look("/arena#matchup_failed")
+    expect(page.locator("#sentence")).to_have_text("This matchup has failed. The arm was stopped.")
+    expect(page.locator("#vote-left")).to_be_disabled()
 
 
 def test_a_login_that_has_ended_keeps_nobody_out(bridge: LiveBridge, look: Look) -> None:

@@ -195,7 +195,7 @@ class Arena {
     if (phase === 'over') return this.verdict || 'You have voted on this pair.';
     const failed = SIDES.find((side) => this.panes[side].state === 'failed');
     if (failed) return `The ${failed} side cannot run here: ${this.panes[failed].failure} Take another pair.`;
-    if (matchup.status === 'failed') return 'This matchup has failed. Take another pair.';
+    if (matchup.status === 'failed') return `This matchup has failed. ${matchup.error}`;
     if (!this.areBothShown()) return 'Loading both sides. They run in this browser.';
     if (mayVote) return 'Which one is better?';
     const waitMs = this.waitMs();

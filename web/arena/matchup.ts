@@ -10,6 +10,9 @@ export const SIDES: readonly SideName[] = ['left', 'right'];
 export type Winner = SideName | 'both_good' | 'both_bad';
 export const WINNERS: readonly Winner[] = ['left', 'right', 'both_good', 'both_bad'];
 
+/** What stands in a name's place before one has voted (bridge/arena_answers.py). */
+const HIDDEN = 'hidden until you have voted';
+
 export interface Participant {
   title: string;
   /** Null as long as it is hidden. */
@@ -17,11 +20,15 @@ export interface Participant {
   simulationId: string;
   /** Path of the pane on this site; null for a run on a robot. */
   panePath: string | null;
+  /** Of a run on a robot, when it is no secret any more. */
+  recording: string;
 }
 
 export interface Matchup {
   id: string;
   status: string;
+  /** Why it failed. */
+  error: string;
   /** By the server's clock; null before that is known. */
   voteUnlockMs: number | null;
   left: Participant;
@@ -37,6 +44,7 @@ export function readMatchup(answer: unknown): Matchup {
   return {
     id,
     status: asText(matchup['status']),
+    error: asText(matchup['error']),
     voteUnlockMs: Number.isNaN(unlockMs) ? null : unlockMs,
     left: readParticipant(matchup['left']),
     right: readParticipant(matchup['right']),
@@ -48,14 +56,14 @@ export function isRevealed(matchup: Matchup): boolean {
 }
 
 function readParticipant(value: unknown): Participant {
-  const { title, policyRef, simulationId, browserUrl } = asObject(value);
+  const { title, policyRef, simulationId, browserUrl, recording } = asObject(value);
   const ref = asText(policyRef);
   const path = typeof browserUrl === 'string' ? ownPath(browserUrl) : null;
   return {
     title: asText(title),
-    // Until the vote a sentence stands there, and no reference.
-    policyRef: /^[^\s/]+\/\S+$/.test(ref) ? ref : null,
+    policyRef: ref && ref !== HIDDEN ? ref : null,
     simulationId: asText(simulationId),
     panePath: path?.startsWith('/arena/run/') ? path : null,
+    recording: asText(recording),
   };
 }

@@ -71,8 +71,10 @@ export class Pane {
   }
 
   /** Titles are hidden ones before the vote; afterwards there is something to link to. */
-  name({ title, policyRef }: Participant): void {
-    this.title.replaceChildren(policyRef === null ? title : refLink(policyRef, title));
+  name({ title, policyRef, panePath, recording }: Participant): void {
+    // What ran on the robot has no page to run on.
+    this.title.replaceChildren(policyRef === null || panePath === null ? title : refLink(policyRef, title));
+    if (recording && this.frame === null) this.place.replaceChildren(note(`This side ran on the robot, recorded as ${recording}.`));
     setData(this.box, 'revealed', policyRef === null ? null : '');
     const ref = byId(`${this.side}-ref`, HTMLElement);
     setText(ref, policyRef ?? '');

@@ -34,7 +34,8 @@ function row(entry: Entry, rank: number, isWinner: boolean): HTMLTableRowElement
   const line = create('tr');
   const name = create('th', 'policy');
   name.scope = 'row';
-  name.append(refLink(entry.ref, entry.title), create('span', 'ref', entry.ref));
+  name.append(refLink(entry.ref, entry.title));
+  if (entry.title !== entry.ref) name.append(create('span', 'ref', entry.ref));
   if (isWinner) name.append(create('span', 'pill best', 'winner'));
   const interval = entry.low === null || entry.high === null ? ABSENT : `${entry.low.toFixed(0)} – ${entry.high.toFixed(0)}`;
   const numbers = [entry.rating.toFixed(0), interval, entry.wins, entry.losses, entry.ties, entry.votes];

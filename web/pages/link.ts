@@ -3,8 +3,9 @@
 
 import { create } from '../src/dom';
 
-/** `owner/slug` as a link to its run. */
-export function refLink(ref: string, text = ref): HTMLAnchorElement {
+/** `owner/slug` as a link to its run. What else a policy may be called, such as a folder, is text. */
+export function refLink(ref: string, text = ref): HTMLElement {
+  if (!/^[^\s/:]+\/\S+$/.test(ref)) return create('span', '', text);
   const link = create('a', '', text);
   link.href = `/${ref.split('/').map(encodeURIComponent).join('/')}`;
   return link;
