@@ -299,6 +299,7 @@ async def _serve(node: BridgeNode, settings: Settings, logs: RingLog) -> int:
         await services.open()
         await offer_first_admin(services.desk, settings, listener.getsockname()[1])
         await serve(create_app(services), listener, ending)
+        await services.end_runs()
     finally:
         spin.end()
         node.stop()

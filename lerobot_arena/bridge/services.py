@@ -97,18 +97,22 @@ class Services:
         await self.trials.open()
         await self.deployments.open()
 
+    async def end_runs(self) -> None:
+        """Stop the arms that move for trials and deployments, while the robot side answers; `close` does it too."""
+        await self.trials.close()
+        await self.deployments.close()
+
     async def close(self) -> None:
         """Write what waits; give back files and threads."""
         if self.risk_log.note in self.feed.taps:
             self.feed.taps.remove(self.risk_log.note)
-        await self.trials.close()
+        await self.end_runs()
         await self.risk_log.close()
         await self.remotes.close()
         await self.rooms.close()
         self.frames.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.callers.close()
-        await self.deployments.close()
         await self.published.close()
         await asyncio.to_thread(self.desk.close)
         await asyncio.to_thread(self.audit.close)
