@@ -4,6 +4,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lerobot_arena.bridge.trials import OWNER
 from lerobot_arena.core.principal import SESSIONS_READ
 from lerobot_arena.core.session import PAUSED, RUNNING, STOPPED
 from lerobot_arena.platform.accounts.names import RESERVED
+from lerobot_arena.platform.arena.trials import new_side
 from lerobot_arena.testing.bridge_fake_recorder import SESSION_ID
 from lerobot_arena.testing.bridge_rig import Rig, open_rig, until
 from lerobot_arena.testing.seed_schemas import check_answer
@@ -172,8 +174,6 @@ async def test_a_person_may_stop_it_and_a_pause_is_waited_for(rig: Rig, operator
 
 
 async def test_the_referee_ends_a_run_before_its_time(rig: Rig, operator: httpx.AsyncClient) -> None:
-    from dataclasses import replace
-
     begun = await begin(operator, seconds=300.0)
     for side in (1, 2):
         await running(rig, side)
@@ -233,15 +233,28 @@ async def test_a_launch_never_makes_one(rig: Rig, operator: httpx.AsyncClient) -
     assert refused.status_code == 400 and "robot" in refused.json()["error"]
     pane = f"/arena/run/{begun['id']}/{begun['left']['simulationId']}/run.json"
     assert (await operator.get(pane)).status_code == 404
+    assert not rig.services.published.arena.get(begun["id"]).ready, "looking at a pane is no run"
+
+
+async def test_two_scenes_are_no_comparison(rig: Rig, operator: httpx.AsyncClient) -> None:
+    rig.fake._repeat_scene = rig.fake._reset_scene  # type: ignore[method-assign]
+    begun = await begin(operator)
+    await run_both(rig)
+    failed = await matchup_of(operator, begun["id"])
+    assert failed["status"] == "failed" and "reset the scene" in failed["error"]
 
 
 async def test_a_restart_ends_what_was_under_way(data_dir: Path) -> None:
     async with open_rig(data_dir) as rig, rig.caller(await rig.user("olga")) as http:
         begun = await begin(http)
         await running(rig)
+        # As a bridge that was killed leaves it.
+        sides = [new_side(name, name) for name in ("demo", "hold")]
+        left = rig.services.published.trials.begin(sides[0], sides[1], robot="so101", robot_content="")
     async with open_rig(data_dir) as rig:
-        failed = await matchup_of(rig.http, begun["id"])
-        assert failed["status"] == "failed" and failed["error"]
+        for matchup_id in (begun["id"], left.id):
+            failed = await matchup_of(rig.http, matchup_id)
+            assert failed["status"] == "failed" and failed["error"]
         assert not rig.services.book.all()
 
 
