@@ -211,3 +211,18 @@ async def test_a_bridge_that_was_killed_leaves_no_session(tmp_path: Path) -> Non
         world = await open_world(stack, tmp_path)
         assert world.sessions() == [] and world.moves() == []
         assert (await world.ask("status"))["session_id"] == record.wanted.session_id
+
+
+async def test_a_session_that_could_not_be_stopped_is_seen_and_is_stopped_by_the_next_instance(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment = await world.deploy(idleScaleDownSeconds=60)
+    await world.ask("start")
+    world.rig.fake.silent_guards.add("arm")
+    world.rig.clock.advance(61)
+    world.rig.fake.report()
+    await until(lambda: "could not be stopped" in caplog.text, 10)
+    assert world.sessions() == [deployment["id"]], "whoever looks sees that it is still there"
+    world.rig.fake.silent_guards.clear()
+    assert (await world.ask("status"))["status"] in {"initializing", "ready"}
+    assert world.rig.fake.calls[-1] == ("arm", "stop") and world.rig.fake.guards["arm"].state != "running"
