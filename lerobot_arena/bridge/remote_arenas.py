@@ -31,15 +31,18 @@ class _Visit:
         self._arena = AsyncArena(url, connection.token)
         self._tasks: list[asyncio.Task[None]] = []
         wanted = session.wanted
-        name = f"{wanted.session_id}-server"
         output = topics.joint_output_room(wanted.session_id)
         self.rooms: dict[str, RemoteRoom] = {}
         for place, _ in places_of(wanted):
             common = (server, place, self._arena, connection)
+            is_input = place.room_id != output
+            # As the original inference server calls itself, and another name in each room: its transport server has
+            # one table of participants for all of them.
+            name = f"{place.room_id}-{'consumer' if is_input else 'producer'}"
             self.rooms[place.room_id] = (
                 RemoteCamera(*common, name=name)
                 if place.kind == VIDEO
-                else RemoteJoints(*common, name=name, is_input=place.room_id != output)
+                else RemoteJoints(*common, name=name, is_input=is_input)
             )
         self._places = [place for place, _ in places_of(wanted)]
 

@@ -99,6 +99,14 @@ def test_joints_come_from_there_with_their_age_and_commands_go_there(joined: Pai
     assert update.joints == {"shoulder_pan": 3.25} and update.age_s < 0.5
 
 
+def test_it_is_called_otherwise_in_each_room_there(joined: Pair) -> None:
+    """The original transport server has one table of participants for all rooms."""
+    rooms = httpx.get(f"{joined.home.url}/robotics/workspaces/{WORKSPACE}/rooms").json()["rooms"]
+    said = {room["id"]: room["participants"] for room in rooms}
+    assert said[INPUT]["consumers"] == [f"{INPUT}-consumer"]
+    assert said[OUTPUT]["producer"] == f"{OUTPUT}-producer"
+
+
 def test_pictures_come_from_there(joined: Pair) -> None:
     picture = jpeg()
     topic = topics.room(WORKSPACE, CAMERA)
