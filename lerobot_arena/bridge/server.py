@@ -157,8 +157,13 @@ async def serve(
         _log.warning(warning)
     serving = {asyncio.create_task(server.serve(sockets=[taken])) for server, taken in servers}
     waiting = asyncio.create_task(ending.wait())
-    await asyncio.wait({*serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    for server, _ in servers:
-        server.should_exit = True
-    await asyncio.gather(*serving)
+    try:
+        await asyncio.wait({*serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        for server, _ in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving)
+    finally:
+        # uvicorn leaves them open when it is told to end before it has begun.
+        for _, taken in servers:
+            taken.close()
