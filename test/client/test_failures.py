@@ -42,6 +42,7 @@ class RawServer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self.trickle = b""
+        self._is_closed = False
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -52,6 +53,9 @@ class RawServer:
             except OSError:
                 return
             self._open.append(peer)
+            if self._is_closed:
+                peer.close()
+                return
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer: socket.socket) -> None:
@@ -76,6 +80,7 @@ class RawServer:
             peer.close()
 
     def close(self) -> None:
+        self._is_closed = True
         self._listener.close()
         for peer in self._open:
             peer.close()

@@ -58,7 +58,7 @@ def test_whatever_was_asked_can_be_kept(log: AuditLog) -> None:
 def test_the_oldest_go_when_there_are_too_many(log: AuditLog, engine: Engine) -> None:
     for number in range(2100):
         log.note(entry(number))
-    assert log.flush()
+    assert log.flush(60.0)
     with engine.connect() as connection:
         count = connection.scalar(text("SELECT count(*) FROM audit"))
     assert count is not None and 1000 <= count < 1500

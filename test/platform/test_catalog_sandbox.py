@@ -255,9 +255,8 @@ def _first_child(pid: int) -> psutil.Process:
 
 def test_what_a_killed_server_left_behind_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    gone = psutil.Process().ppid()
-    while psutil.pid_exists(gone):
-        gone += 1
+    # One that no process can have: a free one may be taken a moment later.
+    gone = int(Path("/proc/sys/kernel/pid_max").read_text()) + 1
     old = time.time() - 2 * sandbox.ABANDONED_S
     for name, stamp in (
         (f"{gone}-old", old),

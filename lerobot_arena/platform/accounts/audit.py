@@ -57,9 +57,9 @@ class AuditLog:
         with answering(), self._open() as db:
             return [_entry(row) for row in db.scalars(query)]
 
-    def flush(self) -> bool:
+    def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until what was noted is written; False when that takes too long."""
-        return self._batcher.flush()
+        return self._batcher.flush(timeout_s)
 
     def close(self) -> None:
         """Write what waits."""
