@@ -3,7 +3,9 @@
 
 import struct
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,3 +197,22 @@ def test_an_upload_leaves_nothing_behind_but_what_it_published(world: World, tem
     assert not list((data / "uploads").iterdir())
     assert not list(temporary.glob("arena-*"))
     assert httpx.post(f"{world.bridge.url}/api/control/estop").status_code == 200
+
+
+def test_the_estop_answers_while_a_file_is_checked(world: World) -> None:
+    """Good and broken files are opened elsewhere, so nothing here waits for them."""
+    files = [robot_zip(), robot_zip()[:-30], b"PK" + bytes(1000)] * 2
+    with ThreadPoolExecutor(len(files)) as threads:
+        fields = {"title": "B", "robotKey": "k"}
+        checks = [
+            threads.submit(world.post, "robots", {**fields, "slugPath": f"s{number}"}, bundle=("r.zip", data))
+            for number, data in enumerate(files)
+        ]
+        slowest_s, stops = 0.0, 0
+        while not all(check.done() for check in checks):
+            begin = time.monotonic()
+            assert httpx.post(f"{world.bridge.url}/api/control/estop").status_code == 200
+            slowest_s, stops = max(slowest_s, time.monotonic() - begin), stops + 1
+    assert [check.result().status_code for check in checks] == [201, 400, 400] * 2
+    # Without a child process it would wait for all of them.
+    assert stops >= 3 and slowest_s < 2.0, (stops, slowest_s)
