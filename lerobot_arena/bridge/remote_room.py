@@ -188,6 +188,10 @@ class RemoteJoints(RemoteRoom):
         _log.debug("Joints from %s are refused here: %s", self._connection.url, text)
 
 
+class _WebRTCInstead(Exception):
+    """The other arena offers WebRTC, so our media process has to take part."""
+
+
 class RemoteCamera(RemoteRoom):
     """A camera that comes from there: JPEG where that arena has it, else WebRTC through our media process."""
 
@@ -195,6 +199,7 @@ class RemoteCamera(RemoteRoom):
         super().__init__(*args, **more)
         self.media = JPEG
         self._producer = ""
+        self._offered: dict[str, Any] | None = None
 
     async def _join(self) -> None:
         place = RemotePlace.checked(
@@ -211,14 +216,19 @@ class RemoteCamera(RemoteRoom):
             on_change=self._on_change,
             more=more,
         )
-        seat = self._seat(PRODUCER, self.media)
-        async with seat as self._here:
-            try:
-                await link.open()
-                await self._while_linked(link, self._signal_there(seat), self._signal_here(said))
-            finally:
-                self._here = None
-                await link.close()
+        try:
+            await link.open()
+            while True:
+                seat = self._seat(PRODUCER, self.media)
+                async with seat as self._here:
+                    try:
+                        await self._while_linked(link, self._signal_there(seat), self._signal_here(said))
+                    except _WebRTCInstead:
+                        self.media = WEBRTC
+                    finally:
+                        self._here = None
+        finally:
+            await link.close()
 
     def _hear(self, said: "asyncio.Queue[dict[str, Any]]", message: dict[str, Any]) -> None:
         if message["type"] == "emergency_stop":
@@ -241,11 +251,12 @@ class RemoteCamera(RemoteRoom):
     async def _signal_here(self, said: "asyncio.Queue[dict[str, Any]]") -> None:
         """What its producer offers is offered to our media process."""
         while True:
-            message = await said.get()
+            message = self._offered or await said.get()
             if self.media == JPEG:
-                # An arena that has no JPEG socket: from the next try on as WebRTC asks for it.
-                self.media = WEBRTC
-                raise Unavailable(f"{self._connection.url} sends video by WebRTC; joining again that way.")
+                # An arena that has no JPEG socket; what it offers is taken with the other place here.
+                self._offered = message
+                raise _WebRTCInstead
+            self._offered = None
             assert self._here is not None
             room, member = self._here
             offer = message.get("offer") or {}
