@@ -149,7 +149,11 @@ async def serve(
     lift_file_limit()
     door = door or Door(behind_proxy=settings.behind_proxy)
     address = listener.getsockname()
-    servers = [(_server(app, settings, door, has_tls=settings.tls_cert is not None), listener)]
+    try:
+        servers = [(_server(app, settings, door, has_tls=settings.tls_cert is not None), listener)]
+    except Unavailable:
+        listener.close()
+        raise
     if (beside := loopback_beside(settings, address[1])) is not None:
         servers.append((_server(app, settings, door, has_tls=False), beside))
     _log.info("Listening on %s://%s:%s, page at /ui, API at /docs", settings.scheme, address[0], address[1])

@@ -225,7 +225,8 @@ async def test_a_stuck_client_delays_nobody_and_costs_bounded_memory(served: tup
             assert (await rig.http.get("/sessions")).status_code == 200
             waiting = [outbox for outbox in rig.services.outboxes if outbox.events_dropped]
             assert len(waiting) == 1 and len(waiting[0]._events) == MAX_EVENTS
-    assert slowest_s < 1.0
+    # The socket that is stuck would have held it up for ten seconds; a busy machine takes one.
+    assert slowest_s < 3.0
     await until(lambda: rig.services.feed.watcher_count == 0)
 
 
