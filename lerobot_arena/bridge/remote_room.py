@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any
 
@@ -39,7 +40,7 @@ PARTICIPANT = "remote"
 _LOOK_S = 0.5
 
 
-class RemoteRoom:
+class RemoteRoom(ABC):
     """A pipe that is laid again whenever it breaks. `run` until cancelled."""
 
     def __init__(
@@ -79,9 +80,9 @@ class RemoteRoom:
             # It is there, made by somebody else: whether we may use it, joining tells.
             _log.debug("Room %s: %s", self._place.room_id, error)
 
+    @abstractmethod
     async def _join(self) -> None:
-        """Raises what either side says."""
-        raise NotImplementedError
+        """Pass things on until it ends. Raises what either side says."""
 
     def _seat(self, role: str, media: str = WEBRTC) -> "_Seat":
         return _Seat(self._server, self._place, Join(PARTICIPANT, role, media))

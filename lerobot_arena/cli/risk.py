@@ -48,6 +48,7 @@ def tail(
     with Arena(url) as arena:
         newest = _show(arena, wanted, count, after=0, as_json=as_json)
         while follow:
+            # The log is asked again: over REST it has no stream.
             time.sleep(_LOOK_EVERY_S)
             newest = _show(arena, wanted, _MOST_AT_ONCE, after=newest, as_json=as_json)
 

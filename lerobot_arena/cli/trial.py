@@ -74,6 +74,7 @@ def _wait(arena: Arena, matchup_id: str, timeout_s: float) -> Any:
             return found
         if found["status"] == "failed":
             raise Conflict(f"The trial failed: {found['error']}")
+        # A trial takes seconds to minutes, and its state is told to those who ask.
         time.sleep(_LOOK_S)
     raise NotAnswering(
         f"Trial {matchup_id} did not end within {timeout_s:g} s. `arena status` says what the arm does."

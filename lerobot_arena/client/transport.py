@@ -35,6 +35,7 @@ class BlockingTransport:
             tries += 1
             if (wait_s := pause_s(call, tries, answer)) is None:
                 return value_of(call, url, answer)
+            # As long as the answer's Retry-After says.
             time.sleep(wait_s)
 
     @contextmanager

@@ -139,7 +139,7 @@ def _is_up(process: subprocess.Popen[bytes], server: PostgresServer) -> bool:
             psycopg.connect(server.url("postgres"), connect_timeout=2).close()
             return True
         except psycopg.OperationalError:
-            time.sleep(0.05)
+            time.sleep(0.05)  # it says nowhere when it is ready
     return False
 
 

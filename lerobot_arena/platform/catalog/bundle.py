@@ -21,7 +21,7 @@ _UNREADABLE = (
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # what zipfile raises for a compression it does not know
     RuntimeError,
     ValueError,
     OverflowError,
