@@ -6,7 +6,6 @@ Ids of parametrized cases and names of tests begin with the row of the fault lis
 
 from dataclasses import replace
 from math import inf, nan
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,74 +14,24 @@ from hypothesis import strategies as st
 
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.hardware import HardwareReading, HostHealth, Score
-from lerobot_arena.core.params import params_from_mapping
 from lerobot_arena.core.reaction import EMERGENCY_STOP, HOLD, SLOW_DOWN, STOP
 from lerobot_arena.core.verdict import Decision
-from lerobot_arena.guard.boundary import boundary_from_mapping
-from lerobot_arena.guard.checks.protocol import Body, Check, CheckInput, Finding, JointLimits
+from lerobot_arena.guard.checks.protocol import Finding
 from lerobot_arena.guard.checks.table import CHECKS
 from lerobot_arena.guard.seat import Seat
-
-NAMES = ("pan", "lift", "gripper")
-LIMITS = JointLimits((-2.0, -1.0, 0.0), (2.0, 1.0, 1.5), (3.0, 3.0, 4.0), (30.0, 30.0, 60.0))
-BODY = Body(NAMES, "radians", LIMITS)
-HERE = (0.1, 0.2, 0.3)
-COOL = HardwareReading(
-    0, NAMES, (40.0, 41.0, 42.0), (0.2, 0.3, 0.1), (12.0, 12.1, 11.9), (1.0, 2.0, 2.0), (0.1, 0.0, 0.0)
+from lerobot_arena.testing.sensor_examples import (
+    GOOD,
+    HARDWARE,
+    HEALTHY,
+    HERE,
+    JOINT_CHANNELS,
+    MINE,
+    NAMES,
+    SCORES,
+    make,
+    scored,
+    told,
 )
-HEALTHY = HostHealth(35.0, 40.0, 60.0, 10_000_000_000)
-SCORES = {
-    "ood": Score("ood", 0.5, 1.0),
-    "frozen:front": Score("frozen:front", 0.0, 3.0),
-    "dark:front": Score("dark:front", 0.4, 0.95),
-}
-GOOD = CheckInput(
-    joint_names=NAMES,
-    unit="radians",
-    limits=LIMITS,
-    dt_s=0.02,
-    measured=HERE,
-    joint_age_s=0.01,
-    previous_command=HERE,
-    previous_velocity=(0.0, 0.0, 0.0),
-    proposed=(0.1005, 0.2, 0.3),
-    proposed_names=NAMES,
-    action_age_s=0.1,
-    now_s=100.0,
-    run_s=5.0,
-    chunk_sequence=1,
-    overlap=0.02,
-    scores=MappingProxyType(SCORES),
-    scores_age_s=0.1,
-    hardware=COOL,
-    hardware_age_s=0.4,
-    host=HEALTHY,
-    host_age_s=0.5,
-    embodiment_age_s=0.3,
-)
-MINE = (
-    "joint_age", "heartbeat", "teleport", "task_timeout", "frozen_policy", "chunk_overlap", "ood", "camera_health",
-    "following_error", "frozen_sensor", "temperature", "current", "voltage", "force_torque", "host_health",
-)  # fmt: skip
-JOINT_CHANNELS = {"temperature": "temperature_c", "current": "current_a", "voltage": "voltage_v"}
-HARDWARE = (*JOINT_CHANNELS, "force_torque")
-
-
-def make(name: str, body: Body = BODY, **params: Any) -> Check:
-    check_type = CHECKS.load(name)
-    check: Check = check_type(params_from_mapping(check_type.params_type, params), body)
-    return check
-
-
-def told(**changes: Any) -> dict[str, Any]:
-    return {"hardware": replace(COOL, **changes)}
-
-
-def scored(**values: float) -> dict[str, Any]:
-    """These scores at other values."""
-    names = {name.replace(":", "_"): name for name in SCORES}
-    changed = {names[key]: replace(SCORES[names[key]], value=value) for key, value in values.items()}
-    return {"scores": SCORES | changed}
 
 
 @pytest.mark.parametrize("name", MINE)
@@ -296,285 +245,6 @@ def test_h1_a_node_that_slows_down_slows_at_the_warning_and_holds_at_the_limit()
         finding, trigger = seat.judge(check.examine(replace(GOOD, **fault)))
         assert finding.decision is Decision.FAULT and trigger is not None
         assert trigger.reaction == HOLD and trigger.is_latching
-
-
-# -- joints over time
-
-
-class Run:
-    """Cycles at 50 Hz of one check; joint states are received 100 times a second."""
-
-    def __init__(self, name: str, body: Body = BODY, **params: Any) -> None:
-        self.check = make(name, body, **params)
-        self.now = replace(GOOD, now_s=0.0, run_s=0.02)
-
-    def cycle(self, period_s: float = 0.02, **changes: Any) -> Finding:
-        self.now = replace(
-            self.now, now_s=self.now.now_s + period_s, run_s=self.now.run_s + period_s, **changes
-        )
-        return self.check.examine(self.now)
-
-    def cycles(self, seconds: float, **changes: Any) -> list[Finding]:
-        return [self.cycle(**changes) for _ in range(round(seconds / 0.02))]
-
-    def until_objection(self, seconds: float, **changes: Any) -> float:
-        """Seconds until the first objection; inf without one."""
-        for index, finding in enumerate(self.cycles(seconds, **changes)):
-            if finding.decision > Decision.PASS:
-                return 0.02 * (index + 1)
-        return inf
-
-
-def test_b8_a_jump_is_a_fault_in_its_cycle_and_stops_the_run() -> None:
-    run = Run("teleport")
-    run.cycles(0.2)
-    finding = run.cycle(measured=(0.9, 0.2, 0.3))
-    assert finding.decision is Decision.FAULT and "pan was measured at 0.1 and now at 0.9" in finding.reason
-    assert run.check.reaction == STOP
-    assert run.cycle() == Finding(), "the new place is where it is from now on"
-
-
-def test_b8_a_jump_back_is_one_too_and_a_state_that_is_as_fresh_as_can_be_is_judged() -> None:
-    run = Run("teleport")
-    run.cycle(joint_age_s=0.0)
-    assert run.cycle(measured=(-0.9, 0.2, 0.3)).decision is Decision.FAULT
-
-
-def test_b8_a_measurement_that_is_no_number_is_a_fault() -> None:
-    run = Run("teleport")
-    run.cycle()
-    assert run.cycle(measured=(nan, 0.2, 0.3)).decision is Decision.FAULT
-
-
-def test_b8_an_arm_at_full_speed_with_late_joint_states_is_no_teleport() -> None:
-    """0.2 s of silence, in which it moved on at its limit; and joint states that come in pairs."""
-    run = Run("teleport")
-    run.cycle()
-    assert run.cycle(0.2, measured=(0.1 + 3.0 * 0.2, 0.2, 0.3)) == Finding()
-    position = run.now.measured[0]
-    for index in range(20):
-        position += 0.0 if index % 2 else 0.04 * 3.0
-        assert run.cycle(measured=(position, 0.2, 0.3)) == Finding()
-
-
-@given(st.lists(st.tuples(st.floats(0.005, 0.3), st.floats(-1.0, 1.0)), max_size=40))
-def test_b8_no_movement_within_the_velocity_limits_is_a_teleport(steps: list[tuple[float, float]]) -> None:
-    run = Run("teleport")
-    place = HERE
-    for time_s, share in steps:
-        place = tuple(value + share * limit * time_s for value, limit in zip(place, LIMITS.max_velocity))
-        assert run.cycle(time_s, measured=place, joint_age_s=0.0) == Finding()
-
-
-def test_b8_nothing_runs_so_the_arm_may_be_anywhere_next() -> None:
-    check = make("teleport")
-    for index, place in enumerate((HERE, (2.0, 1.0, 0.0), HERE)):
-        assert check.examine(replace(GOOD, run_s=0.0, now_s=100 + 0.02 * index, measured=place)) == Finding()
-    # And a start finds it where it is.
-    assert check.examine(replace(GOOD, run_s=0.02, now_s=100.08)) == Finding()
-
-
-def test_h2_b4_an_arm_that_is_blocked_is_a_fault_after_the_window_and_holds_where_it_is() -> None:
-    run = Run("following_error")
-    run.cycles(0.2)
-    blocked = {"previous_command": (0.4, 0.2, 0.3)}
-    assert run.until_objection(2.0, **blocked) == pytest.approx(0.52)
-    finding = run.cycle()
-    assert finding.decision is Decision.FAULT and finding.hold_at_measured and "pan" in finding.reason
-    assert run.check.reaction == STOP, "holding alone would go on to push again"
-
-
-def test_h2_the_lag_that_is_allowed_grows_with_the_speed_in_either_direction() -> None:
-    """0.5 rad behind at 3 rad/s is lag; at rest it is an obstacle."""
-    for sign in (1.0, -1.0):
-        behind = {"previous_command": (0.1 + sign * 0.5, 0.2, 0.3)}
-        moving = Run("following_error")
-        assert moving.until_objection(2.0, **behind, previous_velocity=(sign * 3.0, 0.0, 0.0)) == inf
-        assert Run("following_error").until_objection(2.0, **behind) < 1.0
-
-
-def test_b4_a_command_in_either_direction_shows_a_frozen_sensor() -> None:
-    for sign in (1.0, -1.0):
-        run = Run("frozen_sensor")
-        run.cycles(0.1)
-        assert run.until_objection(2.0, previous_command=(0.1 + sign * 0.5, 0.2, 0.3)) < 1.2
-
-
-def test_h2_an_error_that_grows_or_swings_is_not_being_worked_off() -> None:
-    for path in ((0.4, 0.6, 0.8), (0.4, 0.41, 0.39)):
-        run = Run("following_error")
-        run.cycles(0.2)
-        found = [
-            run.cycle(previous_command=(path[index * 3 // 40], 0.2, 0.3)).decision for index in range(40)
-        ]
-        assert Decision.FAULT in found
-
-
-def test_h2_servo_lag_at_full_speed_and_catching_up_pass() -> None:
-    """100 ms behind a command at 3 rad/s, then at rest; a first-order servo."""
-    run = Run("following_error")
-    command = measured = -1.9
-    for index in range(120):
-        speed = 3.0 if index < 60 else 0.0
-        command += speed * 0.02
-        measured += (command - measured) * 0.02 / 0.1
-        assert (
-            run.cycle(
-                previous_command=(command, 0.2, 0.3),
-                previous_velocity=(speed, 0.0, 0.0),
-                measured=(measured, 0.2, 0.3),
-            )
-            == Finding()
-        )
-
-
-def test_h2_a_gripper_that_squeezes_is_excused_by_its_name_and_may_be_watched() -> None:
-    squeezing = {"previous_command": (0.1, 0.2, -0.1), "measured": (0.1, 0.2, 0.9)}
-    assert Run("following_error").until_objection(3.0, **squeezing) == inf
-    assert Run("following_error", exclude=[]).until_objection(3.0, **squeezing) < 1.0
-    left = replace(BODY, joint_names=("pan", "lift", "left_gripper"))
-    assert Run("following_error", left).until_objection(3.0, **squeezing) == inf
-
-
-def test_h2_limits_per_joint_and_in_another_unit() -> None:
-    off = {"previous_command": (0.2, 0.4, 0.3)}
-    assert Run("following_error").until_objection(2.0, **off) == inf
-    run = Run("following_error", limits=[0.2, 0.1, 0.1])
-    assert run.until_objection(2.0, **off) < 1.0 and "lift" in run.cycle().reason
-    percent = replace(BODY, unit="normalized")
-    with pytest.raises(InvalidInput, match="give limits"):
-        make("following_error", percent)
-    make("following_error", percent, limits=[10.0, 10.0, 10.0])
-
-
-@pytest.mark.parametrize("name", ["following_error", "frozen_sensor"])
-def test_while_nothing_runs_an_old_command_says_nothing(name: str) -> None:
-    check = make(name)
-    for index in range(200):
-        command = (0.1 + 0.005 * index, 0.2, 0.3)
-        now = replace(GOOD, run_s=0.0, now_s=100.0 + 0.02 * index, previous_command=command)
-        assert check.examine(now) == Finding()
-    # And a start begins its own window.
-    assert check.examine(replace(now, run_s=0.02, now_s=now.now_s + 0.02)) == Finding()
-
-
-@pytest.mark.parametrize("name", ["following_error", "frozen_sensor"])
-def test_a_pause_in_the_cycles_starts_the_window_again(name: str) -> None:
-    run = Run(name)
-    run.cycles(0.1)
-    off = {"previous_command": (0.5, 0.2, 0.3)}
-    run.cycles(0.3, **off)
-    assert run.cycle(5.0, **off) == Finding()
-    assert run.until_objection(0.2) == inf
-
-
-def test_b4_joints_that_say_the_same_while_the_arm_is_sent_on_are_frozen() -> None:
-    run = Run("frozen_sensor")
-    run.cycles(0.1)
-    found = [run.cycle(previous_command=(0.1 + 0.002 * index, 0.2, 0.3)) for index in range(60)]
-    first = next(i for i, finding in enumerate(found) if finding.decision > Decision.PASS)
-    assert found[first].decision is Decision.FAULT and "pan was sent" in found[first].reason
-    assert 0.85 < first * 0.02 < 1.05
-    assert run.cycle(measured=(0.100001, 0.2, 0.3)) == Finding(), "one bit of life ends it"
-
-
-def test_b4_an_arm_at_rest_or_a_gripper_on_an_object_is_not_frozen() -> None:
-    assert Run("frozen_sensor").until_objection(5.0) == inf
-    closing = Run("frozen_sensor")
-    for index in range(200):
-        assert closing.cycle(previous_command=(0.1, 0.2, 0.3 - 0.001 * index)) == Finding()
-
-
-# -- the policy
-
-
-def chunks(name: str, overlaps: list[float | None], **params: Any) -> list[Decision]:
-    """Decision in each new chunk's first cycle and in its second."""
-    check = make(name, **params)
-    found = []
-    for index, overlap in enumerate(overlaps):
-        now = replace(GOOD, chunk_sequence=index + 1, overlap=overlap)
-        found += [check.examine(now).decision, check.examine(now).decision]
-    return found
-
-
-def test_a16_chunks_that_contradict_the_plan_warn_and_are_rejected_from_the_second_in_a_row() -> None:
-    warned = [Decision.CLAMP, Decision.PASS]
-    rejected = [Decision.REJECT] * 2
-    fine = [Decision.PASS] * 2
-    assert chunks("chunk_overlap", [0.3, nan, inf, 0.07]) == warned + rejected * 3
-    assert chunks("chunk_overlap", [0.3, 0.06, 0.3]) == warned + fine + warned
-    assert chunks("chunk_overlap", [None, 0.3, None, 0.3]) == fine + warned + fine + warned
-    assert chunks("chunk_overlap", [0.1, 0.1], max_share=0.09, in_row=1) == rejected * 2
-    assert chunks("chunk_overlap", [0.1] * 3, in_row=3) == warned * 2 + rejected
-
-
-def test_a16_a_plan_that_the_arm_could_not_follow_is_not_held_against_the_next() -> None:
-    """While it goes slower the arm is behind its plan, so that each new plan begins elsewhere."""
-    check = make("chunk_overlap", in_row=1)
-    behind = replace(GOOD, overlap=0.3, proposed=(0.4, 0.3, 0.4))
-    assert check.examine(behind).decision is Decision.REJECT
-    assert check.examine(replace(behind, chunk_sequence=2)) == Finding()
-    assert check.examine(replace(GOOD, chunk_sequence=2)) == Finding()
-    assert check.examine(replace(GOOD, chunk_sequence=3, overlap=0.3)).decision is Decision.REJECT
-
-
-def test_ood_counts_observations_not_cycles() -> None:
-    check = make("ood", in_row=2)
-    over = replace(GOOD, **scored(ood=2.0))
-    assert [check.examine(over).decision for _ in range(3)] == [Decision.PASS] * 3
-    assert check.examine(replace(over, chunk_sequence=2)).decision is Decision.REJECT
-    assert check.examine(replace(over, chunk_sequence=2)).decision is Decision.REJECT
-    assert check.examine(replace(GOOD, chunk_sequence=3)) == Finding()
-
-
-def test_scores_that_a_policy_had_and_has_no_more_are_missed() -> None:
-    for name in ("ood", "camera_health"):
-        check = make(name)
-        check.examine(GOOD)
-        assert check.examine(replace(GOOD, scores={})).decision is Decision.CLAMP
-
-
-@pytest.mark.parametrize("name", ["ood", "camera_health", "chunk_overlap"])
-@pytest.mark.parametrize(
-    ("fallback", "is_taken"),
-    [("slow_down", True), ("hold_position", True), ("stop", False), ("emergency_stop", False)],
-)
-def test_a_guess_about_the_observation_may_slow_or_hold_and_never_more(
-    name: str, fallback: str, is_taken: bool
-) -> None:
-    data = {"name": "strange", "nodes": [{"callback": name, "fallback": fallback}]}
-    if is_taken:
-        boundary_from_mapping(data)
-    else:
-        with pytest.raises(InvalidInput, match="too uncertain"):
-            boundary_from_mapping(data)
-
-
-def repeated(**changes: Any) -> list[Decision]:
-    """Decisions of a policy that wants the same for five seconds, with a new chunk every half second."""
-    run = Run("frozen_policy")
-    found = []
-    for index in range(250):
-        now = {name: change(index) for name, change in changes.items()}
-        found.append(run.cycle(chunk_sequence=1 + index // 25, **now).decision)
-    return found
-
-
-def test_a20_a_policy_that_wants_the_same_whatever_happens_is_warned_of_and_nothing_more() -> None:
-    moving = repeated(measured=lambda index: (0.1 + 0.004 * index, 0.2, 0.3))
-    assert set(moving) == {Decision.PASS, Decision.CLAMP}
-    assert moving.index(Decision.CLAMP) * 0.02 == pytest.approx(3.0, abs=0.05)
-    seeing = repeated(scores=lambda index: {"ood": Score("ood", 0.5 + 0.001 * (index // 25), 1.0)})
-    assert set(seeing) == {Decision.PASS, Decision.CLAMP}
-
-
-def test_a20_a_policy_that_stays_and_an_arm_that_arrives_pass() -> None:
-    assert set(repeated()) == {Decision.PASS}
-    arriving = repeated(measured=lambda index: (0.1 + min(0.01 * index, 0.5), 0.2, 0.3))
-    assert set(arriving) == {Decision.PASS}
-    wanting = repeated(proposed=lambda index: (0.1 + 1e-9 * (index // 25), 0.2, 0.3))
-    assert set(wanting) == {Decision.PASS}
 
 
 awkward = st.floats() | st.sampled_from([nan, inf, -inf, -1.0, 0.0, 1e308])
