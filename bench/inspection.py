@@ -48,6 +48,7 @@ def serve(told: Connection, *, gated: bool) -> None:
         for topic in (*(CAMERAS if turn % 2 else ()), *OTHERS):
             live.log(topic, picture if topic in CAMERAS else small, time.time_ns())
         turn += 1
+        # The rate of a real recording, kept from the first turn on.
         time.sleep(max(0.0, begin + turn / RATE_HZ - time.monotonic()))
     os._exit(0)  # a client that never reads would be waited for
 

@@ -158,7 +158,7 @@ async def test_an_estop_does_not_wait_for_the_database(rig: Rig, monkeypatch: py
         assert (await olga.get("/sessions")).status_code == 200
 
         def hang(credential: str) -> Principal:
-            time.sleep(1.5)
+            time.sleep(1.5)  # a database that hangs before it fails is what is tried here
             raise OperationalError("select", {}, Exception("the database is gone"))
 
         monkeypatch.setattr(rig.services.callers, "_identify", hang)

@@ -32,7 +32,7 @@ def until(look: Callable[[], Any], what: str, timeout_s: float = 15.0) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (found := look()):
         assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        time.sleep(0.01)
+        time.sleep(0.01)  # how often it looks; other processes cannot call back
     return found
 
 

@@ -53,7 +53,7 @@ def server() -> Any:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
-            time.sleep(0.1)
+            time.sleep(0.1)  # how often it looks; the bridge is another process
         yield made
     finally:
         made.process.terminate()

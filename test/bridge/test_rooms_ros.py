@@ -45,7 +45,7 @@ def port(module_ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> It
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"http://127.0.0.1:{free}/health").status_code == 200:
                     break
-            time.sleep(0.1)
+            time.sleep(0.1)  # how often it looks; the bridge is another process
         yield free
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0, (folder / "log.txt").read_text()[-3000:]

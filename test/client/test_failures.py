@@ -76,7 +76,7 @@ class RawServer:
                 peer.sendall(answer)
                 while self.trickle:
                     peer.sendall(self.trickle)
-                    time.sleep(0.02)
+                    time.sleep(0.02)  # a peer that trickles is the fault
             peer.close()
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ def until(look: Callable[[], Any], what: str, timeout_s: float = 8.0) -> Any:
     begin = time.monotonic()
     while not (found := look()):
         assert time.monotonic() - begin < timeout_s, what
-        time.sleep(0.01)
+        time.sleep(0.01)  # how often it looks; the link lives in threads of its own
     return found
 
 

@@ -32,7 +32,7 @@ def main() -> None:
                 if now - told_at > 0.5:
                     told_at = now
                     say(kind="state", at=now, is_live=link.is_live, counters=link.counters)
-                time.sleep(PERIOD_S)
+                time.sleep(PERIOD_S)  # the robot's control period
 
 
 def say(**fields: object) -> None:

@@ -80,7 +80,7 @@ def test_each_reset_is_the_next_seed_and_the_same_scene_again(
     assert simulator.reset_scene() == 8
     status = simulator.task_status()
     assert (status.seed, status.episode, status.is_over) == (8, 2, False)
-    time.sleep(0.3)
+    time.sleep(0.3)  # the simulator runs in real time; an idle stretch of it is the case
     assert simulator.task_status().elapsed_s == 0.0, "an episode's time begins when the arm is driven"
     assert simulator.repeat_scene() == 8
     assert simulator.task_status().episode == 3

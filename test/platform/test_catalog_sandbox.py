@@ -62,7 +62,7 @@ def _ends_everything_of(folder: Path) -> bool:
     while time.monotonic() < deadline:
         if not [item for item in psutil.process_iter(["cmdline"]) if str(folder) in str(item.info)]:
             return True
-        time.sleep(0.02)
+        time.sleep(0.02)  # how often it looks; processes end without telling us
     return False
 
 
@@ -235,7 +235,7 @@ def test_it_ends_when_its_parent_does(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(tmp_path)})
     try:
         child = _first_child(parent.pid)
-        time.sleep(0.3)
+        time.sleep(0.3)  # well into the child's work, so that the parent dies in its middle
     finally:
         parent.kill()
         parent.wait()
@@ -249,7 +249,7 @@ def _first_child(pid: int) -> psutil.Process:
         for child in psutil.Process(pid).children():
             if "lerobot_arena.platform.catalog" in " ".join(child.cmdline()):
                 return child
-        time.sleep(0.05)
+        time.sleep(0.05)  # how often it looks; a child appears without telling us
     raise AssertionError("no child was started")
 
 

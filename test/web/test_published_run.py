@@ -120,7 +120,7 @@ def until(look: Callable[[], Any], what: str, timeout_s: float = 45.0) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (found := look()):
         assert time.monotonic() < deadline, f"not in time: {what}"
-        time.sleep(0.05)
+        time.sleep(0.05)  # how often it looks; browser and server are other processes
     return found
 
 

@@ -96,7 +96,7 @@ def test_a_published_policy_runs_at_its_plain_url(bridge: str) -> None:
             deadline = time.monotonic() + 45
             while float(page.inner_text("#distance").split()[0].replace("–", "0")) < 0.2:
                 assert time.monotonic() < deadline, "the rover does not move"
-                time.sleep(0.1)
+                time.sleep(0.1)  # how often it looks; the physics is in the browser
             page.keyboard.up("w")
         page.goto(f"{bridge}/lab/nothing")
         page.wait_for_selector("#problem-text")

@@ -86,7 +86,7 @@ def _until(what: Callable[[], bool], timeout_s: float = 45.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(0.05)  # how often it looks; the page is another process
 
 
 def _wait_until_running(page: "Page") -> None:
@@ -174,7 +174,7 @@ def test_a_page_that_draws_nothing_simulates_all_the_same(server: RunPageServer,
     page = look(server.add_run("hidden", rover_run()), script="window.requestAnimationFrame = () => 0;")
     _wait_until_running(page)
     before, since = _number(page, "time"), time.monotonic()
-    time.sleep(2)
+    time.sleep(2)  # the stretch over which the simulation must advance
     # Not one of the page's frames was needed; how near to real time is the framed page's test.
     assert _number(page, "time") - before > 0.5 * (time.monotonic() - since)
 
@@ -213,7 +213,7 @@ def test_only_the_framing_page_of_an_allowed_origin_is_obeyed(server: RunPageSer
                 frame.evaluate(
                     "window.postMessage({type: 'runrobot:control', version: 1, action: 'reset', seq: 2}, '*')"
                 )
-                time.sleep(1.5)
+                time.sleep(1.5)  # nothing may be heard: only a wait shows that
                 assert page.evaluate("heard") == []
                 assert frame.locator("[data-pressed]").count() == 0
 
@@ -350,7 +350,7 @@ def test_a_scene_has_physics_and_a_look_of_its_own(server: RunPageServer, look: 
     # The wall of the benchmark stops the rover: it is physics.
     page.keyboard.down("s")
     _until(lambda: _number(page, "position") < -0.5)
-    time.sleep(1.5)
+    time.sleep(1.5)  # a rover not stopped by the wall would pass it in this time
     assert _number(page, "position") > -0.8
     page = look(server.add_run("linked", rover_run(scene=scene | {"glbUrl": "/linked.glb"})))
     expect(page.locator("#blind")).to_contain_text("The scene's look is missing")
