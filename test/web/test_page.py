@@ -5,36 +5,26 @@ import re
 import time
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lerobot_arena.core.verdict import Decision
+from lerobot_arena.testing.demo_page import PHONE, calls, wait_until_live
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-PHONE = {"width": 390, "height": 844}
 # Generous: only a failure waits that long, and the machine may be busy with other tests.
 expect.set_options(timeout=30_000)
 
 Look = Callable[..., tuple[Page, Any]]
 
 
-def _calls(stage: Any, verb: str) -> list[str]:
-    return stage.do(lambda: [arm for arm, called in stage.fake.calls if called == verb])
-
-
-def _wait_until_live(page: Page) -> None:
-    expect(page.locator("#link")).to_have_attribute("data-health", "live")
-    expect(page.locator("#camera-0")).to_have_attribute("data-state", "live")
-
-
 def _start(page: Page) -> None:
-    _wait_until_live(page)
+    wait_until_live(page)
     page.click("#start")
     expect(page.locator("#session-status")).to_have_text("running")
     expect(page.locator("#strip")).to_have_attribute("data-tone", "good")
@@ -115,7 +105,7 @@ def test_an_intervention_shows_its_check_layer_and_reason(stage: Any, look: Look
 
 def test_the_second_camera_can_be_shown_large(stage: Any, look: Look) -> None:
     page, _ = look(stage)
-    _wait_until_live(page)
+    wait_until_live(page)
     page.click("#swap")
     expect(page.locator("#camera-0 h2")).to_have_text("wrist")
     expect(page.locator("#camera-0")).to_have_attribute("data-state", "live")
@@ -133,7 +123,7 @@ def test_estop_is_sent_at_once_acknowledged_and_latched_until_reset(stage: Any, 
     expect(page.locator("#sentence")).to_contain_text("Emergency stop is latched")
     expect(page.locator("#sentence")).to_contain_text("Acknowledged by the guard of arm.")
     expect(page.locator("#sentence")).to_contain_text("Embodiment acknowledged: the arm holds")
-    assert _calls(stage, "estop") == ["arm"]
+    assert calls(stage, "estop") == ["arm"]
     assert stage.do(lambda: stage.fake.guards["arm"].state) == "emergency"
     expect(page.locator("#start")).to_be_disabled()
     expect(page.locator("#session-status")).to_have_text("stopped")
@@ -146,7 +136,7 @@ def test_estop_is_sent_at_once_acknowledged_and_latched_until_reset(stage: Any, 
 
 def test_escape_and_space_stop_but_space_on_a_control_is_its_own(stage: Any, look: Look) -> None:
     page, seen = look(stage)
-    _wait_until_live(page)
+    wait_until_live(page)
     page.focus("#start")
     page.keyboard.press("Space")
     expect(page.locator("#session-status")).to_have_text("running")
@@ -159,7 +149,7 @@ def test_escape_and_space_stop_but_space_on_a_control_is_its_own(stage: Any, loo
     page.focus("#stop")
     page.keyboard.press("Escape")
     expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
-    assert _calls(stage, "estop") == ["arm", "arm"]
+    assert calls(stage, "estop") == ["arm", "arm"]
 
 
 def test_an_estop_nobody_acknowledges_is_repeated_and_then_said_loudly(stage: Any, look: Look) -> None:
@@ -185,7 +175,7 @@ def test_estop_stops_every_arm_and_names_the_one_that_did_not_answer(stage: Any,
     page.click("#estop")
     expect(page.locator("#estop")).to_have_attribute("data-phase", "failed")
     expect(page.locator("#sentence")).to_contain_text("not acknowledged by right")
-    assert set(_calls(stage, "estop")) == {"left", "right"}
+    assert set(calls(stage, "estop")) == {"left", "right"}
 
 
 def test_start_and_stop_drive_the_session(stage: Any, look: Look) -> None:
@@ -200,7 +190,7 @@ def test_start_and_stop_drive_the_session(stage: Any, look: Look) -> None:
 
 def test_pause_holds_and_the_same_button_goes_on(stage: Any, look: Look) -> None:
     page, seen = look(stage)
-    _wait_until_live(page)
+    wait_until_live(page)
     expect(page.locator("#pause")).to_be_disabled()
     _start(page)
     page.click("#pause")
@@ -217,7 +207,7 @@ def test_pause_holds_and_the_same_button_goes_on(stage: Any, look: Look) -> None
 
 def test_risk_reaction_and_boundaries_are_told(stage: Any, look: Look) -> None:
     page, _ = look(stage)
-    _wait_until_live(page)
+    wait_until_live(page)
     expect(page.locator("#boundaries-of")).to_have_text("Boundaries of task default")
     expect(page.locator("#boundaries")).to_have_text("not forever")
     expect(page.locator("#risk")).to_have_text("normal")
@@ -260,7 +250,7 @@ def test_a_guard_that_does_not_guard_is_shouted(stage: Any, look: Look) -> None:
 def test_a_reset_that_is_refused_names_every_cause(stage: Any, look: Look) -> None:
     stage.do(lambda: stage.fake.causes.update(arm=("The gripper is 71 °C.", "No joint state for 3 s.")))
     page, _ = look(stage)
-    _wait_until_live(page)
+    wait_until_live(page)
     page.click("#estop")
     expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
     page.click("#reset")
@@ -292,7 +282,7 @@ def test_a_failing_policy_is_named(stage: Any, look: Look) -> None:
 def test_another_arm_can_be_chosen(stage: Any, look: Look) -> None:
     stage.add_session("second", "right")
     page, _ = look(stage)
-    _wait_until_live(page)
+    wait_until_live(page)
     expect(page.locator("#arm")).to_have_value("left")
     expect(page.locator("#session")).to_have_value("demo")
     page.select_option("#arm", "right")
@@ -323,7 +313,7 @@ def test_silence_of_the_arm_greys_everything(stage: Any, look: Look) -> None:
         expect(page.locator(f".panel.{panel}")).to_have_attribute("data-stale", "true")
     expect(page.locator("#session-status")).to_have_attribute("data-status", "unknown")
     stage.do(stage.live)
-    _wait_until_live(page)
+    wait_until_live(page)
     expect(page.locator("#joints")).not_to_have_attribute("data-stale", "true")
 
 
@@ -348,7 +338,7 @@ def test_a_lost_bridge_is_unmistakable_and_comes_back_by_itself(stage: Any, look
     expect(page.locator("#estop")).to_have_attribute("data-phase", "failed")
     expect(page.locator("#sentence")).to_contain_text("The bridge cannot be reached")
     stage.open()
-    _wait_until_live(page)
+    wait_until_live(page)
 
 
 _NOTE_HEALTH = """
@@ -370,65 +360,3 @@ def test_replayed_cycles_never_look_live(stage: Any, look: Look) -> None:
     assert page.evaluate("window.healths") == ["silent"]
     expect(page.locator("#joints")).to_have_attribute("data-stale", "true")
     expect(page.locator("#camera-0")).to_have_attribute("data-state", "waiting")
-
-
-# How it looks
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("device", ["desktop", "phone"])
-def test_screenshots(stage: Any, look: Look, artifacts: Path, device: str) -> None:
-    stage.post("/sessions/demo/start")
-    options = {"viewport": PHONE, "has_touch": True, "is_mobile": True} if device == "phone" else {}
-    page, _ = look(stage, **options)
-    expect(page.locator("#strip")).to_have_attribute("data-tone", "good")
-    _wait_until_live(page)
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        picture = artifacts / f"{device}_{scheme}.png"
-        page.screenshot(path=picture)
-        page.screenshot(path=artifacts / f"{device}_{scheme}_whole.png", full_page=True)
-        assert picture.stat().st_size > 20_000
-
-
-def test_a_phone_has_the_stop_under_the_thumb_and_nothing_sticks_out(stage: Any, look: Look) -> None:
-    page, _ = look(stage, viewport=PHONE, has_touch=True, is_mobile=True)
-    _wait_until_live(page)
-    expect(page.locator(".joint canvas")).to_have_count(6)
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    for position in (0, 800, 10_000):
-        page.evaluate(f"window.scrollTo(0, {position})")
-        box = page.locator("#estop").bounding_box()
-        assert box is not None
-        assert box["y"] + box["height"] <= PHONE["height"]
-        assert box["width"] > PHONE["width"] / 2 and box["height"] >= 60
-    small = page.evaluate(
-        "[...document.querySelectorAll('button, select')].filter(node => node.offsetParent && !node.disabled"
-        " && node.getBoundingClientRect().height < 32).map(node => node.id)"
-    )
-    assert small == []
-    page.tap("#estop")
-    expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
-    assert _calls(stage, "estop") == ["arm"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [390, 1440])
-def test_nothing_jumps_while_states_change(stage: Any, look: Look, width: int) -> None:
-    page, _ = look(stage, viewport={"width": width, "height": 844})
-    _wait_until_live(page)
-    expect(page.locator(".joint canvas")).to_have_count(6)
-    page.evaluate(
-        "window.shifts = []; new PerformanceObserver(list => list.getEntries().forEach(entry =>"
-        " window.shifts.push([entry.value, ...entry.sources.map(source => source.node?.id)])))"
-        ".observe({type: 'layout-shift'})"
-    )
-    page.keyboard.press("Escape")
-    expect(page.locator("#estop")).to_have_attribute("data-latched", "true")
-    page.click("#reset")
-    page.click("#start")
-    expect(page.locator("#session-status")).to_have_text("running")
-    stage.freeze()
-    expect(page.locator("#link")).to_have_attribute("data-health", "silent")
-    shifts = page.evaluate("window.shifts")
-    assert sum(shift[0] for shift in shifts) < 0.02, shifts
