@@ -79,7 +79,7 @@ def running_postgres() -> Iterator[PostgresServer]:
     programs = postgres_folder()
     if programs is None:
         raise FileNotFoundError("PostgreSQL is not installed: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="arena_postgres_"))
+    folder = Path(tempfile.mkdtemp(prefix="arena_postgres_", dir=_home()))
     try:
         password = secrets.token_urlsafe(24)
         _make_cluster(programs, folder, password)
@@ -97,6 +97,11 @@ def running_postgres() -> Iterator[PostgresServer]:
                 raise RuntimeError(f"PostgreSQL did not start:\n{(folder / 'log').read_text()}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _home() -> str | None:
+    """Where the server's folder goes: root's temporary folder can be closed to the account that it runs as."""
+    return pwd.getpwnam(_USER).pw_dir if os.geteuid() == 0 else None
 
 
 def _make_cluster(programs: Path, folder: Path, password: str) -> None:
