@@ -105,7 +105,7 @@ NARROWED["recording", "guard"] = tuple(
 # A node may keep its topics and services in a file of their own.
 RIM = {"node.py", "edge.py"}
 # A test's own ends of topics.
-RIGS = {ROOT / "testing" / name for name in ("probe.py", "guard_rig.py")}
+RIGS = {ROOT / "testing" / name for name in ("probe.py", "guard_rig.py", "embodiment_rig.py")}
 GENERATED = ROOT / "msg"
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if GENERATED not in path.parents]
 

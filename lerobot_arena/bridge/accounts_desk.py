@@ -1,44 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where routes ask about accounts: in threads of its own, so that a flood of logins holds up nothing else."""
 
-import asyncio
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine
 
+from lerobot_arena.bridge.desk import Desk
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.core.clock import Clock
-from lerobot_arena.core.errors import TooMany
 from lerobot_arena.platform.accounts.accounts import Accounts
 from lerobot_arena.platform.accounts.secret_file import load_secret
 
-_THREADS = 4
-_MOST_WAITING = 64
 
-
-class AccountsDesk:
-    """Accounts behind a bounded queue."""
+class AccountsDesk(Desk):
+    """Accounts behind a desk of their own."""
 
     def __init__(self, accounts: Accounts) -> None:
+        super().__init__("accounts")
         self.accounts = accounts
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="accounts")
-        self._waiting = 0
-
-    async def ask[T](self, call: Callable[[], T]) -> T:
-        """What `call` returns or raises. Raises TooMany when too many wait already."""
-        if self._waiting >= _MOST_WAITING:
-            raise TooMany("Too many people ask about accounts at once. Try again in a moment.", 5.0)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        finally:
-            self._waiting -= 1
 
     def close(self) -> None:
         """End the threads; write what waits."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        super().close()
         self.accounts.close()
 
 

@@ -83,7 +83,7 @@ class Pair:
                 update = await consumer.until("joint_update")
                 assert update["data"] == [{"name": "a", "value": begin % 300}]
                 self.delays_s.append(time.monotonic() - begin)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # a producer at 50 Hz
 
 
 async def beside(rig: RoomsRig, work: Any) -> list[float]:
@@ -133,7 +133,7 @@ async def test_ten_thousand_malformed_messages(rooms: RoomsRig, server: Server) 
                     while sent < count:
                         await client.socket.send(rubbish(chance))
                         sent += 1
-                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)  # the other clients' turn
                 except ConnectionClosed:
                     sent += 1
                 if errors is not None:
@@ -203,9 +203,9 @@ async def test_sockets_that_never_join_or_answer_are_let_go_and_hold_up_nobody(
             begin = time.monotonic()
             async with asyncio.timeout(60):
                 while await producer_of(rooms, "half") != "p":  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # how often it looks; the bridge is another process
                 while await producer_of(rooms, "half") is not None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.2)
+                    await asyncio.sleep(0.2)  # how often it looks
             assert 10.0 < time.monotonic() - begin < 25.0
 
         delays = await beside(rooms, asyncio.gather(until_let_go(), until_free()))
@@ -249,7 +249,7 @@ async def test_tricks_with_frames_cost_nothing(rooms: RoomsRig, server: Server) 
         assert await is_cut(frame(1, fin=False), pieces, 6_000_000)
         assert await is_cut(b"", pings, 20_000_000)
         assert await is_cut(b"", frame(1, b"\xff\xfe"), 5_000_000)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # what the tricks left behind would show in the delays
 
     delays = await beside(rooms, all_tricks())
     async with rooms.join("bad", "tricks", "big") as client:

@@ -70,7 +70,7 @@ def robot(module_ros_domain: int) -> Iterator[Probe]:
 async def until(look: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     async with asyncio.timeout(timeout_s):
         while not (found := look()):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # how often it looks; DDS has threads of its own
         return found
 
 
@@ -90,7 +90,7 @@ async def test_what_a_client_says_is_on_the_topic(rooms: RoomsRig, robot: Probe)
         async def say() -> None:
             while not heard:
                 await producer.say("joint_update", data={"a": 1.5, "b": -2.0}, age_ms=30.0)
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # a producer at 20 Hz
 
         async with asyncio.timeout(30):
             await say()
@@ -148,7 +148,7 @@ async def test_a_client_s_pictures_are_a_compressed_topic_with_their_capture(
             while not heard:
                 now_ns = time.monotonic_ns()
                 await producer.socket.send(pack_v3("c", picture, seq=1, stamp_mono_ns=now_ns, age_s=0.2))
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # a camera at 20 Hz
         frame = convert.frame_from_compressed(heard[0], "c", 0)
         assert frame.image.shape == (48, 64, 3) and bytes(heard[0].data) == picture
         age_s = (time.time_ns() - frame.stamp_ns) / 1e9
@@ -201,9 +201,9 @@ async def test_an_arm_s_joint_states_are_heard_in_radians(module_ros_domain: int
         await until(lambda: "/rooms/x" in {name for name, _ in robot.node.get_topic_names_and_types()})
         assert await link.foreign_publishers(["/rooms/x"]) == {"/rooms/x": 0}, "its own do not count"
         close()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # what was under way arrives
         heard.clear()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # time for what must not come
         assert not heard
         hands.shutdown()
         link.close_output("/rooms/x")

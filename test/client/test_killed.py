@@ -39,7 +39,7 @@ async def answers(arena: AsyncArena) -> None:
                 await arena.health()
                 return
             except Unavailable:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)  # how often it asks; the bridge is another process
 
 
 async def test_a_killed_bridge_is_come_back_to(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -62,7 +62,7 @@ async def test_measured_out_and_executed_in(bridge: LiveBridge) -> None:
             command = await asyncio.wait_for(anext(commands), 3.0)
             assert set(command.joints.values()) == {5.0} and command.age_s < 0.3
             await asyncio.to_thread(executed, bridge, link.session, 6.0, 2.0)
-            await asyncio.sleep(0.35)
+            await asyncio.sleep(0.35)  # past what a command is fresh for: silence is the case
             assert link.command() is None, "silence is hold"
             assert link.counters["commands"]["stale"] == 1
             for bad in ({"elbow": float("nan")}, {}):

@@ -31,7 +31,7 @@ async def until(look: Callable[[], Any], what: str, timeout_s: float = 8.0) -> A
     begin = time.monotonic()
     while not (found := look()):
         assert time.monotonic() - begin < timeout_s, what
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # how often it looks; the bridge has a thread of its own
     return found
 
 
@@ -72,7 +72,7 @@ async def test_a_consumer_that_looks_away_gets_every_joint_once(bridge: LiveBrid
         ):
             for number in range(20):
                 producer.send_joints({"ab"[number % 2]: float(number)})
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # a producer at 100 Hz
             await until(lambda: consumer.state == {"a": 18.0, "b": 19.0}, "not all arrived")
             update = await consumer.next(1.0)
             assert update is not None and update.joints == {"a": 18.0, "b": 19.0}
@@ -91,7 +91,7 @@ async def test_what_waited_too_long_is_not_handed_out(bridge: LiveBridge) -> Non
             assert await consumer.next(2.0) is not None
             producer.send_joints({"a": 2.0})
             await until(lambda: consumer.state == {"a": 2.0}, "it did not arrive")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # the age limit passes: staleness is the case
             assert consumer.newest() is None
             assert await consumer.next(0.1) is None
             assert consumer.counters["stale"] == 1
@@ -120,7 +120,7 @@ async def test_a_stalled_link_delivers_nothing_late(bridge: LiveBridge) -> None:
                 end = time.monotonic() + seconds
                 while time.monotonic() < end:
                     producer.send_joints({"t": time.monotonic() - clock})
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.01)  # a producer at 100 Hz
 
             await produce(0.5)
             for proxy in (uplink, downlink):
@@ -241,7 +241,7 @@ async def test_a_deleted_room_is_over(bridge: LiveBridge) -> None:
         await arena.robotics.create("w", "r")
         async with arena.join_robotics("w", "r") as consumer:
             waiting = asyncio.create_task(consumer.next())
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # so that it does wait when the room goes
             await arena.robotics.delete("w", "r")
             with pytest.raises(NotFound):
                 await asyncio.wait_for(waiting, 5.0)
@@ -279,7 +279,7 @@ async def test_what_is_no_number_never_leaves(bridge: LiveBridge, value: Any) ->
                 producer.send_joints({"a": 1.0, "b": value})
             with pytest.raises(InvalidInput):
                 arena.robotics.command("w", "r", {"b": value})
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # time for what must not come
             assert (await arena.robotics.state("w", "r"))["joints"] == {}
         with pytest.raises(InvalidInput):
             await arena.boundaries.create({"name": "x", "timeout_s": float("nan")})
@@ -332,7 +332,7 @@ async def test_pictures_go_through(bridge: LiveBridge) -> None:
             # A watcher that looks away gets the newest.
             for number in range(3, 9):
                 producer.send_frame(picture(number))
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # a camera at 20 Hz, below what a room thins
             frame = await consumer.next(1.0)
             assert frame is not None and frame.jpeg == picture(8)
             assert consumer.counters["replaced"] >= 3

@@ -46,7 +46,7 @@ def test_time_and_pictures_keep_pace(simulator: MujocoEmbodiment, catch: Catch) 
     """Rates are upper bounds here, for the machine may be busy: neither waits for the other, nothing runs ahead."""
     wait_until("a frame", lambda: catch.frame_counts.get("front"))
     count, frames, begun = len(catch.readings), catch.frame_counts["front"], time.monotonic()
-    time.sleep(2.0)
+    time.sleep(2.0)  # the simulator runs in real time; its rates are measured over this
     elapsed = time.monotonic() - begun
     joint_rate, frame_rate = (
         (len(catch.readings) - count) / elapsed,
@@ -63,7 +63,7 @@ def test_nobody_looking_means_nothing_is_drawn(simulator: MujocoEmbodiment, catc
     wait_until("frames", lambda: catch.frames)
     catch.wanted = False
     count = sum(catch.frame_counts.values())
-    time.sleep(1.0)
+    time.sleep(1.0)  # time for frames that must not come
     assert sum(catch.frame_counts.values()) <= count + 2, "at most what each camera was drawing already"
     count = sum(catch.frame_counts.values())
     catch.wanted = True
@@ -84,7 +84,7 @@ def test_each_reset_is_the_next_seed_and_the_same_scene_again(
     assert simulator.task_status().elapsed_s == 0.0, "an episode's time begins when the arm is driven"
     assert simulator.repeat_scene() == 8
     assert simulator.task_status().episode == 3
-    time.sleep(0.3)
+    time.sleep(0.3)  # idle again, in the repeated scene
     here = catch.readings[-1].sample.values
     twin = MujocoEmbodiment(small_so101(), EmbodimentParams(seed=8, publish_cameras=False))
     other = Catch()

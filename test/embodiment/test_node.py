@@ -1,208 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embodiment node as a process, over real DDS: a guard's place is taken by this test."""
 
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
 from lerobot_arena.core.robot import RobotSpec
-from lerobot_arena.embodiment.simulation.scene import HOME_RAD
 from lerobot_arena.testing.bench import wait_until
+from lerobot_arena.testing.embodiment_rig import HOME, NAMES, TARGET, EmbodimentProcess, GuardStandIn
 from lerobot_arena.testing.servos import STATUS, ServoBus
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(120)]
 
-NAMES = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
-HOME = tuple(HOME_RAD[name] for name in NAMES)
-TARGET = (0.3, -1.0, 0.9, 1.0, 1.2, 0.5)
-
-
-class Guard:
-    """The other side: hears the arm, commands it, calls its services."""
-
-    def __init__(self) -> None:
-        import rclpy
-        from rclpy.executors import SingleThreadedExecutor
-
-        from lerobot_arena.ros import convert, qos
-
-        self.convert = convert
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.node = rclpy.create_node("guard", context=self.context)
-        self.latest: dict[str, Any] = {}
-        self.counts: dict[str, int] = {}
-        self.sequence = 0
-        self.epoch = 1
-        own = convert.own
-        for message_type, topic, profile in (
-            (convert.JointState, "/arm/joint_states", qos.SENSOR),
-            (own.EmbodimentStatus, "/arm/embodiment/status", qos.LATCHED),
-            (own.TaskStatus, "/arm/task/status", qos.LATCHED),
-            (convert.String, "/arm/robot_description", qos.LATCHED),
-            (convert.DiagnosticArray, "/diagnostics", qos.STREAM),
-        ):
-            self.hear(message_type, topic, profile)
-        self.commands = self.node.create_publisher(own.JointCommand, "/arm/command", qos.COMMAND)
-        self.clients = {
-            name: self.node.create_client(convert.Trigger, f"/arm/embodiment/{name}")
-            for name in ("emergency_stop", "clear_emergency", "reset_scene", "repeat_scene")
-        }
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def close(self) -> None:
-        self._ending.set()
-        self._thread.join()
-        self._executor.shutdown()
-        self.node.destroy_node()
-        self.context.shutdown()
-
-    def hear(self, message_type: Any, topic: str, profile: Any) -> None:
-        def keep(message: Any) -> None:
-            self.latest[topic] = message
-            self.counts[topic] = self.counts.get(topic, 0) + 1
-
-        self.node.create_subscription(message_type, topic, keep, profile)
-
-    @property
-    def status(self) -> Any:
-        return self.latest.get("/arm/embodiment/status")
-
-    def positions(self) -> np.ndarray:
-        return np.array(self.latest["/arm/joint_states"].position)
-
-    def is_at(self, target: tuple[float, ...], tolerance_rad: float = 0.08) -> bool:
-        return "/arm/joint_states" in self.latest and bool(
-            np.abs(self.positions() - target).max() < tolerance_rad
-        )
-
-    def wait_connected(self) -> None:
-        wait_until(
-            "a connected arm",
-            lambda: (
-                self.status is not None and self.status.is_connected and "/arm/joint_states" in self.latest
-            ),
-            60.0,
-        )
-        wait_until("the command's subscriber", lambda: self.commands.get_subscription_count() == 1)
-
-    def command(self, positions: tuple[float, ...] = TARGET, **changes: Any) -> None:
-        self.sequence += 1
-        fields = {
-            "epoch": self.epoch,
-            "sequence": self.sequence,
-            "joint_names": list(NAMES),
-            "positions": [float(value) for value in positions],
-            "period_s": 0.02,
-        } | changes
-        message = self.convert.own.JointCommand(**fields)
-        message.stamp = self.node.get_clock().now().to_msg()
-        self.commands.publish(message)
-
-    def drive(self, target: tuple[float, ...], seconds: float = 5.0) -> None:
-        """Command at 50 Hz until the arm is there."""
-        deadline = time.monotonic() + seconds
-        while not self.is_at(target):
-            assert time.monotonic() < deadline, f"{self.positions()} is not {target}; {self.status}"
-            self.command(target)
-            time.sleep(0.02)
-
-    def refused(self, words: str, **changes: Any) -> None:
-        """One command that must be refused for this reason."""
-        before = self.status.commands_refused
-        self.command(**changes)
-        wait_until(f"refusal: {words}", lambda: self.status.commands_refused > before)
-        assert words in self.status.refusal
-
-    def refused_once_seen(self, words: str, positions: tuple[float, ...]) -> None:
-        """Commands until they are refused for this reason: each process discovers a publisher in its own time."""
-
-        before = self.status.commands_refused
-
-        def is_refused() -> bool:
-            self.command(positions)
-            time.sleep(0.1)
-            return self.status.commands_refused > before and words in self.status.refusal
-
-        wait_until(f"refusal: {words}", is_refused, 30.0)
-
-    def accepted(self, positions: tuple[float, ...]) -> None:
-        """One command that must be let through. The next could overtake it: the topic keeps the newest only."""
-        before = self.status.commands_received - self.status.commands_refused
-        self.command(positions)
-        wait_until(
-            "a command let through",
-            lambda: self.status.commands_received - self.status.commands_refused > before,
-        )
-
-    def call(self, name: str) -> tuple[bool, str]:
-        client = self.clients[name]
-        assert client.wait_for_service(10.0)
-        pending = client.call_async(self.convert.Trigger.Request())
-        answer = wait_until(f"{name}'s answer", lambda: pending.done() and pending.result(), 10.0)
-        return answer.success, answer.message
-
 
 @pytest.fixture
-def guard(ros_domain: int) -> Iterator[Guard]:
-    guard = Guard()
+def guard(ros_domain: int) -> Iterator[GuardStandIn]:
+    guard = GuardStandIn()
+    guard.start()
     yield guard
     guard.close()
 
 
-class NodeProcess:
-    """One embodiment process with its log."""
-
-    def __init__(self, log: Path, **params: str) -> None:
-        arguments = [part for key, value in params.items() for part in ("-p", f"{key}:={value}")]
-        command = [sys.executable, "-P", "-m", "lerobot_arena.embodiment.node"]
-        command += ["--ros-args", "-r", "__ns:=/arm", *arguments]
-        self.log = log
-        with log.open("wb") as out:
-            # A pipe nobody writes to: whoever reads from the keyboard would wait here for ever.
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=out)
-
-    def terminate(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20.0)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-        print(self.log.read_text())
-
-
 @pytest.fixture
-def start_node(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+def start_node(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., EmbodimentProcess]]:
     with ExitStack() as stack:
 
-        def start(**params: str) -> NodeProcess:
-            process = NodeProcess(tmp_path / "embodiment.log", **params)
+        def start(**params: str) -> EmbodimentProcess:
+            process = EmbodimentProcess(tmp_path / "embodiment.log", **params)
             stack.callback(process.close)
             return process
 
         yield start
 
 
-def test_the_simulated_arm_is_all_there(guard: Guard, start_node: Callable[..., NodeProcess]) -> None:
+def test_the_simulated_arm_is_all_there(
+    guard: GuardStandIn, start_node: Callable[..., EmbodimentProcess]
+) -> None:
     from lerobot_arena.ros import convert, qos
 
     for camera in ("front", "wrist"):
@@ -226,7 +66,7 @@ def test_the_simulated_arm_is_all_there(guard: Guard, start_node: Callable[..., 
     report = guard.latest["/diagnostics"].status[0]
     assert (report.name, report.hardware_id) == ("arm: embodiment", "mujoco:so101")
     count = guard.counts["/arm/joint_states"]
-    time.sleep(1.0)
+    time.sleep(1.0)  # a second's worth of states is what is counted
     assert 10 < guard.counts["/arm/joint_states"] - count < 150
     children = psutil.Process(node.process.pid).children()
     assert node.terminate() == 0
@@ -234,14 +74,14 @@ def test_the_simulated_arm_is_all_there(guard: Guard, start_node: Callable[..., 
 
 
 def test_commands_move_it_silence_holds_it_and_bad_ones_are_refused(
-    guard: Guard, start_node: Callable[..., NodeProcess]
+    guard: GuardStandIn, start_node: Callable[..., EmbodimentProcess]
 ) -> None:
     start_node(backend="mujoco", publish_cameras="false")
     guard.wait_connected()
     guard.drive(TARGET)
     assert not wait_until("driving", lambda: guard.status).is_stopped
     wait_until("holding after the time-out", lambda: guard.status.is_holding, 3.0)
-    time.sleep(0.5)
+    time.sleep(0.5)  # long enough to have sagged or gone on
     assert guard.is_at(TARGET), "without commands it stays where it was sent"
 
     before = guard.positions()
@@ -258,7 +98,9 @@ def test_commands_move_it_silence_holds_it_and_bad_ones_are_refused(
     assert np.abs(guard.positions() - before).max() < 0.03, "nothing that was refused moved it"
 
 
-def test_emergency_stop_and_scene_reset(guard: Guard, start_node: Callable[..., NodeProcess]) -> None:
+def test_emergency_stop_and_scene_reset(
+    guard: GuardStandIn, start_node: Callable[..., EmbodimentProcess]
+) -> None:
     start_node(backend="mujoco", publish_cameras="false")
     guard.wait_connected()
     guard.drive(TARGET)
@@ -284,7 +126,7 @@ def test_emergency_stop_and_scene_reset(guard: Guard, start_node: Callable[..., 
 
 
 def test_a_second_publisher_stops_the_arm_and_a_killed_one_does_not(
-    guard: Guard, start_node: Callable[..., NodeProcess]
+    guard: GuardStandIn, start_node: Callable[..., EmbodimentProcess]
 ) -> None:
     from lerobot_arena.ros import qos
 
@@ -293,11 +135,11 @@ def test_a_second_publisher_stops_the_arm_and_a_killed_one_does_not(
     guard.drive(TARGET)
     rival = guard.node.create_publisher(guard.convert.own.JointCommand, "/arm/command", qos.COMMAND)
     wait_until("the rival", lambda: guard.node.count_publishers("/arm/command") == 2)
-    time.sleep(0.5)
+    time.sleep(0.5)  # it finds the rival in its own time
     guard.refused_once_seen("2 nodes publish commands", HOME)
     guard.node.destroy_publisher(rival)
     wait_until("the rival's end", lambda: guard.node.count_publishers("/arm/command") == 1)
-    time.sleep(0.5)
+    time.sleep(0.5)  # and that it went
     guard.drive(HOME)
 
     program = (
@@ -308,7 +150,7 @@ def test_a_second_publisher_stops_the_arm_and_a_killed_one_does_not(
     old = subprocess.Popen([sys.executable, "-c", program])
     try:
         wait_until("the old guard", lambda: guard.node.count_publishers("/arm/command") == 2, 30.0)
-        time.sleep(0.5)
+        time.sleep(0.5)  # it finds the old guard in its own time
         guard.refused_once_seen("2 nodes publish commands", TARGET)
     finally:
         old.kill()
@@ -322,7 +164,10 @@ def test_a_second_publisher_stops_the_arm_and_a_killed_one_does_not(
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # importing LeRobot twice over, on a busy machine
 def test_a_lerobot_arm_never_prompts_and_keeps_its_torque_on_sigterm(
-    guard: Guard, start_node: Callable[..., NodeProcess], desk: tuple[RobotSpec, Path], servos: ServoBus
+    guard: GuardStandIn,
+    start_node: Callable[..., EmbodimentProcess],
+    desk: tuple[RobotSpec, Path],
+    servos: ServoBus,
 ) -> None:
     from lerobot_arena.ros import qos
 
@@ -364,7 +209,7 @@ def test_a_lerobot_arm_never_prompts_and_keeps_its_torque_on_sigterm(
     assert servos.torques() == [True] * 6 and servos.torque_cuts() == cuts and servos.goals() == goals
 
 
-def test_an_arm_behind_topics(guard: Guard, start_node: Callable[..., NodeProcess]) -> None:
+def test_an_arm_behind_topics(guard: GuardStandIn, start_node: Callable[..., EmbodimentProcess]) -> None:
     """A ros2_control arm's part is played here: joint states, a trajectory controller, a camera driver."""
     from lerobot_arena.ros import convert, qos
 
@@ -409,7 +254,7 @@ def test_an_arm_behind_topics(guard: Guard, start_node: Callable[..., NodeProces
     ],
 )
 def test_a_wrong_parameter_ends_the_process_with_the_reason(
-    name: str, value: str, words: str, start_node: Callable[..., NodeProcess]
+    name: str, value: str, words: str, start_node: Callable[..., EmbodimentProcess]
 ) -> None:
     node = start_node(**{name: value})
     assert node.process.wait(timeout=30.0) == 2
@@ -417,7 +262,7 @@ def test_a_wrong_parameter_ends_the_process_with_the_reason(
 
 
 def test_a12_h5_an_arm_that_was_pushed_out_comes_in_and_a_silent_one_is_told_at_once(
-    guard: Guard, start_node: Callable[..., NodeProcess]
+    guard: GuardStandIn, start_node: Callable[..., EmbodimentProcess]
 ) -> None:
     """An arm behind topics, because its place can be chosen; its elbow stands 0.1 rad outside the limit of 1.69."""
     from lerobot_arena.ros import convert, qos

@@ -138,7 +138,7 @@ def test_what_the_client_published_runs_in_real_time_where_it_says(shop: Shop) -
     until(lambda: number(page, "time") > 0.5, "the run begins")
     # The page tells its time ten times a second: both ends are taken where it has just changed.
     before, since = tick_of(page)
-    time.sleep(MEASURED_S)
+    time.sleep(MEASURED_S)  # the page runs in real time: a stretch of it is measured
     after, now = tick_of(page)
     factor = (after - before) / (now - since)
     print(f"{factor:.3f} × real time over {now - since:.1f} s")
