@@ -40,11 +40,12 @@ demo: setup ## A simulated arm does its task; the page is on http://127.0.0.1:80
 	@$(BIN)/arena demo $(ARGS)
 
 test: setup-test ## All tests (PYTEST_ARGS="-k guard" …)
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore test/e2e $(PYTEST_ARGS)
-ifeq ($(PYTEST_ARGS),)
-	@echo "Whole stacks in real time, one after the other:"
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest test/e2e
-endif
+	@failed=0; export HF_HUB_OFFLINE=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore test/e2e $(PYTEST_ARGS) || failed=$$?; \
+	if [ -z "$(PYTEST_ARGS)" ]; then \
+	  echo "Whole stacks in real time, one after the other:"; \
+	  $(BIN)/python -m pytest test/e2e || failed=$$?; \
+	fi; exit $$failed
 
 check: setup-test ## Lint, format, types, and that no check of the guard can be missing unnoticed
 	@$(BIN)/ruff check .

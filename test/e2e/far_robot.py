@@ -13,6 +13,8 @@ import time
 from lerobot_arena.client import Arena
 
 PERIOD_S = 0.02
+# After a gap the next command is far away, and no arm is there at once.
+FASTEST_PER_S = 150.0
 
 
 def main() -> None:
@@ -21,13 +23,19 @@ def main() -> None:
         joints = dict.fromkeys(arena.sessions.get(session_id)["inference_stats"]["joint_names"], 5.0)
         with arena.robot_link(session_id) as link:
             until = time.monotonic() + seconds
-            told_at, last = 0.0, -1
+            told_at, last, before = 0.0, -1, time.monotonic()
+            target = dict(joints)
             while (now := time.monotonic()) < until:
+                reach = FASTEST_PER_S * min(now - before, 2 * PERIOD_S)
+                before = now
+                joints = {
+                    name: at + max(-reach, min(reach, target[name] - at)) for name, at in joints.items()
+                }
                 link.send(joints)
                 command = link.command()
                 if command is not None and command.seq != last:
                     last = command.seq
-                    joints.update(command.joints)
+                    target.update(command.joints)
                     say(kind="command", at=now, age_s=command.age_s, joints=dict(command.joints))
                 if now - told_at > 0.5:
                     told_at = now

@@ -103,3 +103,12 @@ def test_make_refuses_a_venv_of_the_other_kind(bare_path: Path, tmp_path: Path) 
     (stamps / "venv-sourced").touch()
     refused = _run("make", "setup", f"VENV={tmp_path / 'venv'}", path=bare_path)
     assert refused.returncode != 0 and "make clean" in refused.stderr
+
+
+def test_red_tests_do_not_keep_the_whole_stacks_from_running(tmp_path: Path) -> None:
+    _script(tmp_path / "python", f'echo "$*" >> {tmp_path}/calls; exit 3')
+    make = ["make", "-o", "setup-test", "test", f"BIN={tmp_path}"]
+    ran = subprocess.run(make, cwd=_ROOT, capture_output=True, text=True, check=False)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert ran.returncode != 0 and len(calls) == 2, ran.stdout + ran.stderr
+    assert "--ignore test/e2e" in calls[0] and calls[1].endswith("pytest test/e2e")
