@@ -48,7 +48,7 @@ def info(room: Room) -> dict[str, Any]:
     if isinstance(room, RoboticsRoom):
         known = room.joints()
         more: dict[str, Any] = {
-            "unit": room.shown_unit,
+            "unit": room.own_unit,
             "joint_names": list(known.joint_names),
             "name": room.settings.name,
         }

@@ -6,7 +6,6 @@ from typing import Any
 
 from lerobot_arena.rooms.joint_payload import JointPayloadError
 
-LONGEST_NAME = 50
 WIDEST = 360.0
 _MOST_EXTRAS = 8
 _LONGEST_TEXT = 64
@@ -19,11 +18,7 @@ class FreeJoints:
     unit = "a room without a unit"
 
     def name_of(self, name: str) -> str:
-        """The name itself. Raises JointPayloadError."""
-        if len(name) > LONGEST_NAME or not name.isprintable():
-            raise JointPayloadError(
-                "joint_name", f"A joint name has at most {LONGEST_NAME} printable characters."
-            )
+        """The name itself."""
         return name
 
     def range_of(self, _name: str) -> tuple[float, float]:

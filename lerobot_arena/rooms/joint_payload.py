@@ -17,6 +17,7 @@ from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.units import DEGREES, NORMALIZED, RADIANS, check_unit
 
 GRIPPER = "gripper"
+LONGEST_NAME = 50
 # LeRobot's name first, then the frontend's, then the two legacy sets of the RobotHub inference server.
 SAME_JOINT: tuple[tuple[str, ...], ...] = (
     ("shoulder_pan", "Rotation", "base_rotation", "shoulder_pan_joint"),
@@ -123,10 +124,17 @@ def parse_joints(payload: Any, vocabulary: Joints) -> JointUpdate:
     found: dict[str, float] = {}
     for name, value in _entries(payload):
         own = vocabulary.name_of(name)
+        if own not in vocabulary.joint_names:
+            _check_name(own)
         if own in found:
             raise JointPayloadError("joint_twice", f"The message names joint {own!r} twice.")
         found[own] = _number(own, value, vocabulary)
     return JointUpdate(tuple(found), tuple(found.values()))
+
+
+def _check_name(name: str) -> None:
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise JointPayloadError("joint_name", f"A joint name has at most {LONGEST_NAME} printable characters.")
 
 
 def _entries(payload: Any) -> Iterable[tuple[str, Any]]:

@@ -61,7 +61,7 @@ class RoboticsRoom(Room):
         self.joints: Callable[[], Joints] = lambda: made
         self.to_ros: Callable[[RoomJoints], None] = lambda _joints: None
         self.state: dict[str, float] = {}
-        self.unit = settings.unit
+        self.state_unit = ""
         self.seq = 0
         self.born_ns = 0
         self.refused_from_ros = 0
@@ -95,6 +95,8 @@ class RoboticsRoom(Room):
     def on_joined(self, member: Member, *, is_resumed: bool) -> None:
         """Consumers learn that there is somebody to hear, or nobody: silence alone does not tell them why."""
         if member.is_producer:
+            if not is_resumed:
+                self._drop_waiting()
             self._tell_of_producer("producer_joined", member)
 
     def on_left(self, member: Member) -> None:
@@ -107,15 +109,20 @@ class RoboticsRoom(Room):
         self.tell(messages.say("status_update", status=status, data=data), but=producer)
 
     @property
+    def own_unit(self) -> str:
+        """Of what clients say, as the room or its session has it; empty when nobody said. No ROS node changes it."""
+        return self.settings.unit or (self.joints().unit if self.joints().joint_names else "")
+
+    @property
     def shown_unit(self) -> str:
-        """Of the values that go out; empty when nobody said."""
-        return self.unit or (self.joints().unit if self.joints().joint_names else "")
+        """Of `state`: a ROS node may say its values in another unit than the room's own."""
+        return self.state_unit if self.state else self.own_unit
 
     def joined_fields(self, member: Member) -> dict[str, Any]:
         known = self.joints()
         return {
             **super().joined_fields(member),
-            "unit": self.shown_unit,
+            "unit": self.own_unit,
             "joint_names": list(known.joint_names),
             "max_age_ms": self.settings.max_age_s * 1000.0,
         }
@@ -156,9 +163,10 @@ class RoboticsRoom(Room):
     def _take(self, payload: Any, source: str, *, age_s: float, now_ns: int, stamp: int | None) -> int:
         if self.estop_latched:
             raise refuse(Conflict, "estop_latched", "The e-stop of this room is latched: reset it first.")
-        known = self.joints()
+        known, unit = self.joints(), self.own_unit
         update = parse_joints(payload, known)
         more = extras(payload)
+        self._turn_to(unit)
         if len(self.state.keys() | update.names) > MAX_JOINTS:
             raise refuse(
                 InvalidInput, "joints_too_many", f"A room has at most {MAX_JOINTS} joints in all its updates."
@@ -174,7 +182,7 @@ class RoboticsRoom(Room):
             RoomJoints(
                 update.names,
                 update.values,
-                self.shown_unit,
+                unit,
                 self.seq,
                 self.clock.wall_ns() - round(age_s * NS),
                 source,
@@ -184,14 +192,19 @@ class RoboticsRoom(Room):
         return len(entries)
 
     def hear(self, joints: RoomJoints, receipt_ns: int) -> None:
-        """Values of the topic. Unusable ones are counted and left out."""
+        """Values of the topic. Unusable ones are counted and left out.
+
+        In a session's rooms they are shown also while the e-stop is latched: they tell what its guard does.
+        """
+        if self.tie is None and self.estop_latched:
+            return
         is_whole = len(joints.names) == len(joints.values) and 0 < len(joints.names) <= MAX_JOINTS
         if not is_whole or not all(isfinite(value) for value in (*joints.values, joints.age_s)):
             self.refused_from_ros += 1
             return
         if len(self.state.keys() | set(joints.names)) > MAX_JOINTS:
             self.state = {}
-        self.unit = joints.unit or self.unit
+        self._turn_to(joints.unit or self.own_unit)
         self._publish(
             {name: {"name": name, "value": value} for name, value in zip(joints.names, joints.values)},
             joints.source or ROS_SOURCE,
@@ -199,6 +212,16 @@ class RoboticsRoom(Room):
             now_ns=receipt_ns,
             stamp=None,
         )
+
+    def _turn_to(self, unit: str) -> None:
+        """Values in another unit are none of the new ones': neither kept nor merged with what waits."""
+        if unit != self.state_unit:
+            self.state, self.state_unit = {}, unit
+            self._drop_waiting()
+
+    def _drop_waiting(self) -> None:
+        for member in self.members.values():
+            member.mailbox.drop_joints()
 
     def _publish(
         self,
@@ -213,7 +236,7 @@ class RoboticsRoom(Room):
         self.seq += 1
         self.born_ns = now_ns - round(age_s * NS)
         news = JointNews(
-            entries, self.seq, source, self.shown_unit, self.born_ns, now_ns, stamp, self.estop_latched
+            entries, self.seq, source, self.state_unit, self.born_ns, now_ns, stamp, self.estop_latched
         )
         shared: JointNews | None = None
         for member in self.members.values():

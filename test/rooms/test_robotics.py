@@ -101,6 +101,15 @@ def test_nothing_of_an_unusable_update_gets_anywhere(data: Any, code: str) -> No
     assert scene.producer.refused == {code: 1}
 
 
+@pytest.mark.parametrize("settings", [{}, {"unit": "degrees"}, {"joint_names": ("a",)}])
+@pytest.mark.parametrize("name", ["n" * 60_000, "a\x00b", "line\nbreak"])
+def test_a_name_is_short_and_printable_in_every_room(settings: dict[str, Any], name: str) -> None:
+    scene = Scene(**settings)
+    scene.say({name: 1.0})
+    assert scene.refused() == ["joint_unknown" if "joint_names" in settings else "joint_name"]
+    assert scene.room.state == {} and scene.to_ros == []
+
+
 def test_a_room_does_not_grow_by_ever_new_names() -> None:
     scene = Scene()
     for index in range(200):
@@ -192,6 +201,54 @@ def test_joints_of_the_topic_go_to_consumers_and_not_back() -> None:
     (update,) = read(scene.consumer)
     assert (update["source"], update["unit"], update["age_ms"]) == ("guard", "degrees", 30.0)
     assert scene.to_ros == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "vocabulary", "unit"),
+    [
+        ({}, None, ""),
+        ({"unit": "degrees"}, None, "degrees"),
+        ({}, JointVocabulary(("shoulder_pan", "gripper"), "normalized"), "normalized"),
+    ],
+)
+def test_the_unit_of_a_ros_node_is_that_of_its_own_values_only(
+    settings: dict[str, Any], vocabulary: JointVocabulary | None, unit: str
+) -> None:
+    scene = Scene(**settings)
+    if vocabulary is not None:
+        scene.room.joints = lambda: vocabulary
+    scene.room.leave(scene.producer)
+    read(scene.consumer)
+    scene.room.hear(RoomJoints(("gripper",), (0.5,), "radians"), scene.clock.steady_ns())
+    assert read(scene.consumer)[-1]["unit"] == "radians"
+    sync, joined = read(enter(scene.room, "late"))
+    assert (sync["unit"], sync["data"], joined["unit"]) == ("radians", {"gripper": 0.5}, unit)
+    producer = enter(scene.room, "q", "producer")
+    assert read(producer)[-1]["unit"] == unit
+    scene.room.hear(RoomJoints(("gripper",), (0.5,), "radians"), scene.clock.steady_ns())
+    scene.say({"shoulder_pan": 45.0}, by=producer)
+    update = read(scene.consumer)[-1]
+    assert (update["unit"], update["data"]) == (unit, [{"name": "shoulder_pan", "value": 45.0}])
+    assert scene.to_ros[-1].unit == unit
+    assert scene.room.latched_state()["joints"] == {"shoulder_pan": 45.0}
+
+
+def test_values_of_one_producer_are_not_told_as_the_next_one_s() -> None:
+    scene = Scene()
+    scene.say({"a": 1.0, "b": 2.0})
+    scene.room.leave(scene.producer)
+    scene.say({"a": 9.0}, by=enter(scene.room, "q", "producer"))
+    update = read(scene.consumer)[-1]
+    assert (update["source"], update["data"]) == ("q", [{"name": "a", "value": 9.0}])
+
+
+def test_a_latched_room_shows_a_ros_node_s_values_only_when_it_is_a_session_s() -> None:
+    for tie, shown in ((None, []), (Tie("s", "arm"), ["joint_update"])):
+        scene = Scene(tie)
+        scene.room.emergency_stop("c", "stop")
+        read(scene.consumer)
+        scene.room.hear(RoomJoints(("a",), (1.0,)), scene.clock.steady_ns())
+        assert [message["type"] for message in read(scene.consumer)] == shown
 
 
 @pytest.mark.parametrize(
