@@ -134,7 +134,9 @@ def parse_joints(payload: Any, vocabulary: Joints) -> JointUpdate:
 
 def _check_name(name: str) -> None:
     if len(name) > LONGEST_NAME or not name.isprintable():
-        raise JointPayloadError("joint_name", f"A joint name has at most {LONGEST_NAME} printable characters.")
+        raise JointPayloadError(
+            "joint_name", f"A joint name has at most {LONGEST_NAME} printable characters."
+        )
 
 
 def _entries(payload: Any) -> Iterable[tuple[str, Any]]:

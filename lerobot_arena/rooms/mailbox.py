@@ -2,11 +2,12 @@
 """What waits for one participant. Filled without ever waiting, emptied at the participant's own speed. Pure.
 
 Joint state and pictures: only the newest, partial joint updates merged by name so that none is lost. Events: all, in
-order, in a queue with an end: one that overflows closes the connection, and nothing is ever left out silently. An
-e-stop goes before everything.
+order, in a queue with an end, counted and in bytes: one that overflows closes the connection, and nothing is ever left
+out silently. An e-stop goes before everything.
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from lerobot_arena.rooms.refusals import Close
 
 MAX_EVENTS = 256
 MAX_URGENT = 16
+# In memory, of one participant. A message that finds nothing waiting is taken at any size.
+MAX_EVENT_BYTES = 1_000_000
 # Waited less than this, an update goes out as it was serialised for everybody.
 _AS_NEW_NS = 2_000_000
 
@@ -73,6 +76,7 @@ class Mailbox:
         self._steady_ns, self._max_events = steady_ns, max_events
         self._urgent: deque[str] = deque()
         self._events: deque[str] = deque()
+        self._event_bytes = 0
         self._errors: dict[str, tuple[dict[str, Any], int]] = {}
         self._news: JointNews | None = None
         self._born: dict[str, int] = {}
@@ -106,11 +110,13 @@ class Mailbox:
     def _put_bounded(self, queue: deque[str], text: str, most: int) -> None:
         if self._closing is not None:
             return
-        if len(queue) >= most:
+        size = sys.getsizeof(text)
+        if len(queue) >= most or (queue and self._event_bytes + size > MAX_EVENT_BYTES):
             self.overflowed = True
             self.close(Close.TOO_SLOW, "too slow: events were not read", at_once=True)
             return
         queue.append(text)
+        self._event_bytes += size
         self._filled.set()
 
     def put_error(self, code: str, message: str, **more: Any) -> None:
@@ -160,6 +166,7 @@ class Mailbox:
             self._urgent.clear()
             self._events.clear()
             self._errors.clear()
+            self._event_bytes = 0
         self._closed.set()
         self._filled.set()
 
@@ -169,10 +176,10 @@ class Mailbox:
 
     def take_now(self) -> Parcel | None:
         """What goes out next, or None when nothing waits. A closing stays the last answer."""
-        if self._urgent:
-            return self._urgent.popleft()
-        if self._events:
-            return self._events.popleft()
+        if queue := self._urgent or self._events:
+            text = queue.popleft()
+            self._event_bytes -= sys.getsizeof(text)
+            return text
         if self._errors:
             fields, count = self._errors.pop(next(iter(self._errors)))
             return messages.say("error", **fields, **({"count": count} if count > 1 else {}))

@@ -24,6 +24,8 @@ MAX_TEXT_BYTES = 65_536
 MAX_DEPTH = 8
 MAX_PARTICIPANT_ID = 100
 MAX_REASON = 500
+# Of an object that goes on to everybody else in the room, and waits there.
+MAX_OBJECT_BYTES = 4096
 _MAX_STAMP = 2**63
 _MAX_AGE_MS = 3_600_000.0
 
@@ -222,6 +224,8 @@ def _object(message: dict[str, Any], name: str) -> dict[str, Any]:
     value = message.get(name)
     if not isinstance(value, dict):
         raise bad("field_invalid", f"{name} must be an object.")
+    if len(orjson.dumps(value)) > MAX_OBJECT_BYTES:
+        raise bad("field_invalid", f"{name} may have {MAX_OBJECT_BYTES} bytes.")
     return value
 
 

@@ -178,3 +178,21 @@ async def test_take_waits_until_there_is_something() -> None:
     assert not closing.done()
     box.close(Close.LEFT, "left")
     await closing
+
+
+def test_events_are_bounded_in_bytes_too_but_one_is_always_taken() -> None:
+    box = Mailbox(ManualClock().steady_ns)
+    box.put_event("x" * 2_000_000)
+    assert not box.is_closing
+    assert box.take_now() == "x" * 2_000_000
+    for _ in range(200):
+        for _ in range(15):
+            box.put_event("y" * 60_000)
+        for _ in range(15):
+            assert box.take_now() == "y" * 60_000
+    assert not box.is_closing, "what was read no longer counts"
+    for _ in range(17):
+        box.put_event("z" * 60_000)
+    assert box.overflowed
+    last = box.take_now()
+    assert isinstance(last, Closing) and last.code == Close.TOO_SLOW

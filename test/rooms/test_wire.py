@@ -84,6 +84,18 @@ def test_a_joint_update_keeps_what_its_sender_says_of_it() -> None:
     assert said == wire.JointsSaid([{"name": "a", "value": 1}], 7, 123, 4.5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "field"), [("stream_stats", "stats"), ("status_update", "data"), ("stream_started", "config")]
+)
+def test_what_goes_on_to_everybody_is_small(kind: str, field: str) -> None:
+    for length, is_taken in ((4000, True), (4200, False), (60_000, False)):
+        text = json.dumps({"type": kind, field: {"k": "z" * length}})
+        if is_taken:
+            assert isinstance(wire.read_video(text), wire.Told)
+        else:
+            assert refused(wire.read_video, text) == "field_invalid"
+
+
 @pytest.mark.parametrize("reason", ["null", '""', "7", '"' + "r" * 600 + '"', "[]"])
 def test_a_stop_is_a_stop_whatever_its_reason_is(reason: str) -> None:
     said = wire.read_robotics(f'{{"type":"emergency_stop","enabled":false,"reason":{reason}}}')
