@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rooms over REST: made, listed, looked into, commanded and deleted. Joining one: client/robotics.py and video.py."""
+"""Rooms over REST: made, listed, looked into, commanded and deleted. Joining one: joint_room.py, picture_room.py."""
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 from lerobot_arena.client import answers
@@ -10,6 +9,7 @@ from lerobot_arena.client.address import segment
 from lerobot_arena.client.call import READ_TIMEOUT_S, Call, as_object, get, inside, post
 from lerobot_arena.client.endpoint import Group, endpoint
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.strict import is_finite
 
 ROBOTICS, VIDEO = "robotics", "video"
 
@@ -39,7 +39,7 @@ def joint_values(joints: Mapping[str, float]) -> list[dict[str, Any]]:
     if not joints:
         raise InvalidInput("There are no joints to send.")
     for name, value in joints.items():
-        if isinstance(value, bool) or not hasattr(value, "__float__") or not isfinite(value):
+        if isinstance(value, bool) or not hasattr(value, "__float__") or not is_finite(value):
             raise InvalidInput(f"Joint {name!r} is {value!r}: a finite number belongs there.")
     return [{"name": name, "value": float(value)} for name, value in joints.items()]
 

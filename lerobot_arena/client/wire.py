@@ -5,7 +5,6 @@ import json
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from lerobot_arena.core.errors import (
@@ -17,6 +16,7 @@ from lerobot_arena.core.errors import (
     TooMany,
 )
 from lerobot_arena.core.room_codes import Close
+from lerobot_arena.core.strict import is_number
 
 PRODUCER, CONSUMER = "producer", "consumer"
 ROLES = (PRODUCER, CONSUMER)
@@ -42,7 +42,10 @@ FINAL_CLOSES = frozenset({Close.BAD_JOIN, Close.FORBIDDEN, Close.ROOM_CLOSED, Cl
 
 def read(text: str | bytes) -> dict[str, Any]:
     """A message. Raises ValueError for anything but an object with a type."""
-    message = json.loads(text)
+    try:
+        message = json.loads(text)
+    except RecursionError:
+        raise ValueError("too deep") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ValueError("no message")
     return message
@@ -83,8 +86,7 @@ def joints_of(data: Any) -> dict[str, float]:
         raise ValueError("no joints")
     found = {}
     for name, value in pairs:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-        if not isinstance(name, str) or not is_number:
+        if not isinstance(name, str) or not is_number(value):
             raise ValueError("no joint value")
         found[name] = float(value)
     return found
@@ -95,7 +97,7 @@ def number(message: Mapping[str, Any], name: str, default: float = 0.0) -> float
     value = message.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if not is_number(value):
         raise ValueError(f"{name} is no number")
     return value
 

@@ -7,10 +7,10 @@
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
-from math import isfinite
 from typing import Any
 
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.strict import is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _checked(name: str, value: Any, default: Any, info: ParamInfo) -> Any:
     if isinstance(default, bool):
         good = isinstance(value, bool)
     elif isinstance(default, float):
-        good = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        good = is_number(value)
         value = float(value) if good else value
     elif isinstance(default, int):
         good = isinstance(value, int) and not isinstance(value, bool)
@@ -102,9 +102,7 @@ def _check_range(name: str, value: Any, info: ParamInfo) -> None:
 
 
 def _checked_numbers(name: str, value: Any, info: ParamInfo) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or any(
-        isinstance(item, bool) or not isinstance(item, int | float) or not isfinite(item) for item in value
-    ):
+    if not isinstance(value, list | tuple) or not all(map(is_number, value)):
         raise InvalidInput(f"Parameter {name} must be a list of finite numbers, got {value!r}.")
     if info.length and len(value) not in {0, info.length}:
         raise InvalidInput(f"Parameter {name} has {len(value)} numbers; it needs {info.length}.")

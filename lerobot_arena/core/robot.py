@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +158,7 @@ class RobotSpec:
 
 def _number(entry: Mapping[str, Any], key: str, where: str, default: float | None = None) -> float:
     value = entry.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if not strict.is_number(value):
         raise InvalidInput(f"{where}: {key} must be a finite number, got {value!r}.")
     return float(value)
 

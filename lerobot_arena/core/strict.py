@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from math import isfinite
-from typing import Any
+from typing import Any, SupportsFloat
 
 from lerobot_arena.core.errors import InvalidInput
 
@@ -65,9 +65,17 @@ def flag(value: Any, what: str) -> bool:
     return value
 
 
+def is_finite(value: SupportsFloat) -> bool:
+    """Whether a float can hold it; JSON and YAML have whole numbers that are larger."""
+    try:
+        return isfinite(value)
+    except OverflowError:
+        return False
+
+
 def is_number(value: Any) -> bool:
     """A finite number that is no bool."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
 def number(value: Any, what: str, lowest: float, highest: float) -> float:

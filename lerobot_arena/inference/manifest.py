@@ -7,11 +7,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from lerobot_arena.core.errors import PolicyError
+from lerobot_arena.core.strict import is_number
 from lerobot_arena.core.units import UNITS
 
 FORMAT = "lerobot_arena.policy/1"
@@ -126,7 +126,7 @@ def _is_sound(key: str, value: Any) -> bool:
     if key in _TEXT:
         return isinstance(value, str)
     if key in _NUMBERS:
-        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        return is_number(value)
     if key in _COUNTS:
         return isinstance(value, int) and not isinstance(value, bool) and value > 0
     if key in _NAMES:

@@ -64,6 +64,7 @@ def test_an_uncalibrated_robot_knows_radians_only() -> None:
     ("path", "value", "names"),
     [
         (("joints", 0, "lower_rad"), float("nan"), "lower_rad"),
+        (("joints", 0, "lower_rad"), -(10**400), "lower_rad"),
         (("joints", 0, "lower_rad"), 9.0, "below upper_rad"),
         (("joints", 0, "max_velocity_rad_s"), 0, "above 0"),
         (("joints", 0, "lowerrad"), 1.0, "lowerrad"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lerobot_arena.core.chunk import ActionChunk, check_chunk_shape
 from lerobot_arena.core.errors import InvalidInput
-from lerobot_arena.core.params import param, params_from_mapping, yaml_text
+from lerobot_arena.core.params import bound, param, params_from_mapping, yaml_text
 from lerobot_arena.core.registry import Registry
 from lerobot_arena.core.session import SessionsWanted, SessionWanted
 from lerobot_arena.core.stats import WINDOW, StageTimes
@@ -52,14 +52,17 @@ def test_an_unknown_entry_is_answered_with_the_nearest() -> None:
 class Params:
     rate_hz: float = param(50.0, "Rate", lowest=1.0, highest=200.0)
     mode: str = param("a", "Mode", choices=("a", "b"))
+    rates: tuple[float, ...] = bound((), "Rates", length=1)
     names: tuple[str, ...] = param((), "Names")
 
 
 def test_parameters_are_bounded_and_typed() -> None:
-    assert params_from_mapping(Params, {"rate_hz": 30, "names": ["x"]}) == Params(30.0, "a", ("x",))
+    assert params_from_mapping(Params, {"rate_hz": 30, "names": ["x"]}) == Params(30.0, names=("x",))
     for wrong in (
         {"rate_hz": 0.5},
         {"rate_hz": float("nan")},
+        {"rate_hz": 10**400},
+        {"rates": [10**400]},
         {"rate_hz": True},
         {"mode": "c"},
         {"rat_hz": 1.0},
