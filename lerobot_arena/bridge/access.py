@@ -236,6 +236,7 @@ _ARENA = [
     *public("GET", "/leaderboard"),
     *public("GET", "/arena/run/{matchup_id}/{simulation_id}"),
     *public("GET", "/arena/run/{matchup_id}/{simulation_id}/run.json"),
+    *public("GET", "/arena/run/{matchup_id}/{simulation_id}/policy.onnx"),
     *public("GET", "/v1/leaderboard"),
     *public("GET", "/v1/leaderboard/wins"),
     *public("GET", "/v1/leaderboard/trials"),

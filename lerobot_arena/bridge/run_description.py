@@ -11,7 +11,8 @@ from lerobot_arena.platform.catalog import refs
 from lerobot_arena.platform.catalog.item import PHYSICS, POLICY, ROBOT, SCENE, FileRef, Item
 from lerobot_arena.platform.catalog.shelf import Shelf
 
-_BLIND_NAMES = {"model": "policy.onnx", "bundle": "robot.zip", "glb": "scene.glb", PHYSICS: "scene.xml"}
+_MODEL = "model"
+_BLIND_NAMES = {"bundle": "robot.zip", "glb": "scene.glb", PHYSICS: "scene.xml"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +67,31 @@ def _default(shelf: Shelf, policy: Item) -> Cast:
 
 def describe_run(shelf: Shelf, cast: Cast) -> dict[str, Any]:
     """run.json of items in their newest version. Blocking."""
-    return _described(shelf, cast, title=cast.policy.title, is_blind=False)
+    return _described(shelf, cast, title=cast.policy.title)
 
 
 def describe_side(shelf: Shelf, matchup: Matchup, side: str) -> dict[str, Any]:
     """run.json of one pane: exactly the versions that were matched, and no name that tells which policy it is."""
     cast = Cast(
-        _version(shelf, POLICY, matchup.side(side).policy, matchup.side(side).content),
+        _policy(shelf, matchup, side),
         _version(shelf, ROBOT, matchup.robot, matchup.robot_content),
         _version(shelf, SCENE, matchup.scene, matchup.scene_content),
     )
-    return _described(shelf, cast, title=f"Policy on the {side}", is_blind=True)
+    # The catalog's address would be the file's hash, which its lists show beside the policy's name.
+    model = f"/arena/run/{matchup.id}/{matchup.side(side).simulation}/policy.onnx"
+    return _described(shelf, cast, title=f"Policy on the {side}", blind_model=model)
+
+
+def model_of(shelf: Shelf, matchup: Matchup, side: str) -> FileRef:
+    """The network that a pane runs. Blocking. Raises NotFound."""
+    model: FileRef | None = _policy(shelf, matchup, side).files.get(_MODEL)
+    if model is None:
+        raise NotFound("The policy that was matched has no network.")
+    return model
+
+
+def _policy(shelf: Shelf, matchup: Matchup, side: str) -> Item:
+    return _version(shelf, POLICY, matchup.side(side).policy, matchup.side(side).content)
 
 
 def _version(shelf: Shelf, kind: str, ref: str, content: str) -> Item:
@@ -86,10 +101,10 @@ def _version(shelf: Shelf, kind: str, ref: str, content: str) -> Item:
     raise NotFound(f"The {kind} that was matched is not here any more.")
 
 
-def _described(shelf: Shelf, cast: Cast, *, title: str, is_blind: bool) -> dict[str, Any]:
+def _described(shelf: Shelf, cast: Cast, *, title: str, blind_model: str | None = None) -> dict[str, Any]:
     def link(item: Item, role: str) -> str | None:
         file: FileRef | None = item.files.get(role)
-        name = _BLIND_NAMES.get(role, role) if is_blind else file.name if file else ""
+        name = _BLIND_NAMES.get(role, role) if blind_model else file.name if file else ""
         return None if file is None else f"/api/catalog/files/{file.sha256}/{name}"
 
     scene, described = cast.scene, None
@@ -105,7 +120,7 @@ def _described(shelf: Shelf, cast: Cast, *, title: str, is_blind: bool) -> dict[
     return {
         "title": title,
         "policy": {
-            "modelUrl": link(cast.policy, "model"),
+            "modelUrl": blind_model or link(cast.policy, _MODEL),
             "controlSpec": cast.policy.facts.get("controlSpec"),
         },
         "robot": {

@@ -2,16 +2,20 @@
 """Runs at plain URLs: what a path means, what stays JSON, and what a blind pane gives away."""
 
 import json
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lerobot_arena.bridge.route_map import routes_of
+from lerobot_arena.bridge.routes import runs
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.reserved import ROUTE_SEGMENTS
 from lerobot_arena.platform.accounts.names import check_name
 from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, FileRef, Item
-from lerobot_arena.testing.bridge_rig import Rig
+from lerobot_arena.testing.bridge_rig import Rig, open_rig
 
 
 def item(kind: str, ref: str, *roles: str, **facts: Any) -> Item:
@@ -26,6 +30,11 @@ def item(kind: str, ref: str, *roles: str, **facts: Any) -> Item:
 @pytest.fixture
 def shop(rig: Rig) -> Rig:
     """Two policies on one robot in one scene; slugs of one and of two parts."""
+    fill(rig)
+    return rig
+
+
+def fill(rig: Rig) -> None:
     put = rig.services.published.shelf.put
     put(item(SCENE, "lab/park", "glb", "physics", mode="benchmark_scene"))
     put(item(SCENE, "eve/look/dark", "glb", mode="visual_overlay", benchmarkSceneRef="lab/park"))
@@ -34,7 +43,6 @@ def shop(rig: Rig) -> Rig:
         facts = {"defaultRobotRef": "lab/pony", "defaultSceneRef": "lab/park", "controlSpec": {"of": slug}}
         put(item(POLICY, f"lab/{slug}", "model", **facts))
     put(item(POLICY, "lab/loose", "model", controlSpec={}))
-    return rig
 
 
 def test_no_owner_can_hide_a_route(rig: Rig) -> None:
@@ -109,6 +117,55 @@ async def test_a_pane_gives_no_name_away_and_runs_exactly_what_was_matched(shop:
     assert run["policy"]["controlSpec"] == before.facts["controlSpec"]
     text = json.dumps({**run, "policy": {**run["policy"], "controlSpec": None}})
     assert "trot" not in text and "walk" not in text and run["title"] == "Policy on the left"
+    listed = (await shop.http.get("/api/catalog/policies")).text
+    hashes = set(re.findall(r"[0-9a-f]{64}", listed))
+    assert hashes and not hashes & set(re.findall(r"[0-9a-f]{64}", text))
+
+
+async def test_a_pane_s_network_comes_without_a_name_that_tells_which_it_is(rig: Rig) -> None:
+    published = rig.services.published
+    contents = {f"lab/{slug}": slug.encode() * 9 for slug in ("trot", "walk")}
+    facts = {"defaultRobotRef": "lab/pony", "defaultSceneRef": "lab/park", "controlSpec": {"version": 1}}
+    for kind, ref in ((ROBOT, "lab/pony"), (SCENE, "lab/park"), *((POLICY, ref) for ref in contents)):
+        blob = published.blobs.write([contents.get(ref, b"-")], max_bytes=100)
+        file = FileRef("policy.onnx", blob.sha256, blob.size)
+        published.shelf.put(replace(item(kind, ref, **facts), files={"model": file}))
+    matchup = (await rig.http.post("/api/arena/launch")).json()["matchup"]
+    kept = published.arena.get(matchup["id"])
+    for side in ("left", "right"):
+        pane = matchup[side]["browserUrl"]
+        before = published.arena.get(matchup["id"]).ready
+        model = await rig.http.get(f"{pane}/policy.onnx")
+        assert published.arena.get(matchup["id"]).ready == before, "a file is not yet a pane that runs"
+        assert model.content == contents[kept.side(side).policy]
+        assert model.headers["content-length"] == str(len(model.content))
+        assert model.headers["cache-control"] == "no-store" and "etag" not in model.headers
+        run = (await rig.http.get(f"{pane}/run.json")).json()
+        assert str(model.url).endswith(run["policy"]["modelUrl"])
+    assert (await rig.http.get("/arena/run/none/none/policy.onnx")).status_code == 404
+
+
+async def test_pages_that_may_use_the_bridge_may_frame_and_drive_a_run(data_dir: Path) -> None:
+    async with open_rig(data_dir, allowed_origins=("https://Desk.example/",)) as rig:
+        fill(rig)
+        page = await rig.http.get("/lab/trot")
+        policy = page.headers["content-security-policy"]
+        assert policy.endswith("frame-ancestors 'self' https://desk.example")
+        run = (await rig.http.get("/lab/trot/run.json")).json()
+        assert run["controlOrigins"] == ["https://desk.example"]
+        # Votes and names are not for frames of others.
+        arena = await rig.http.get("/arena")
+        assert arena.headers["content-security-policy"].endswith("frame-ancestors 'self'")
+
+
+async def test_without_such_pages_nobody_else_may(shop: Rig) -> None:
+    assert (await shop.http.get("/lab/trot/run.json")).json()["controlOrigins"] is None
+
+
+def test_the_documentation_has_the_headers_as_they_are_sent() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "run_page.md").read_text()
+    (block,) = re.findall(r"## Headers\n\n```\n(.*?)```", text, re.DOTALL)
+    assert block.split() == runs.PAGE_HEADERS["Content-Security-Policy"].split()
 
 
 async def test_an_owner_has_a_page(shop: Rig) -> None:

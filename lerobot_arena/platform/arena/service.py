@@ -97,12 +97,17 @@ class Arena:
     def open_side(self, matchup_id: str, simulation: str) -> tuple[Matchup, str]:
         """A pane's page was loaded. The matchup and the side. Raises NotFound."""
         with self._lock:
-            matchup = self._store.get(matchup_id)
-            for side in SIDES if matchup.kind == BROWSER else ():
-                if matchup.side(side).simulation == simulation:
-                    matchup = matchup.opened(side, self._now())
-                    self._store.save(matchup)
-                    return matchup, side
+            matchup, side = self.find_side(matchup_id, simulation)
+            matchup = matchup.opened(side, self._now())
+            self._store.save(matchup)
+            return matchup, side
+
+    def find_side(self, matchup_id: str, simulation: str) -> tuple[Matchup, str]:
+        """Whose pane this is. Raises NotFound."""
+        matchup = self._store.get(matchup_id)
+        for side in SIDES if matchup.kind == BROWSER else ():
+            if matchup.side(side).simulation == simulation:
+                return matchup, side
         raise NotFound(f"Matchup {matchup_id} has no simulation {simulation[:60]!r}.")
 
     def control(self, matchup_id: str, side: str, action: str) -> tuple[Matchup, dict[str, object]]:
