@@ -11,6 +11,7 @@ from typing import Any
 from lerobot_arena.core.errors import PolicyError
 from lerobot_arena.inference.manifest import read_json
 
+TRAIN_CONFIG = "train_config.json"
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -28,14 +29,16 @@ class DatasetInfo:
 def find_dataset_info(folder: Path) -> DatasetInfo | None:
     """The info of the dataset beside the checkpoint, or named in its train_config.json and present here."""
     for path in _candidates(folder):
-        if path.is_file():
+        if os.path.isfile(
+            path
+        ):  # unlike Path's, it is no error that a foreign path is too long or closed to us
             return _parse(path)
     return None
 
 
 def _candidates(folder: Path) -> list[Path]:
     found = [folder / "meta" / "info.json", folder / "info.json"]
-    train_config = folder / "train_config.json"
+    train_config = folder / TRAIN_CONFIG
     if not train_config.is_file():
         return found
     dataset = read_json(train_config).get("dataset")
@@ -43,7 +46,7 @@ def _candidates(folder: Path) -> list[Path]:
         return found
     root, repo_id = dataset.get("root"), dataset.get("repo_id")
     if isinstance(root, str) and root:
-        found.append(Path(root).expanduser() / "meta" / "info.json")
+        found.append(Path(os.path.expanduser(root)) / "meta" / "info.json")
     if isinstance(repo_id, str) and _REPO_ID.fullmatch(repo_id):
         home = os.environ.get("HF_LEROBOT_HOME")
         cache = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()

@@ -9,6 +9,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lerobot_arena
+from lerobot_arena.bridge.creation import inspect_checkpoint
 from lerobot_arena.cli.app import app
 from lerobot_arena.core.session import SessionWanted
 from lerobot_arena.inference.inspect import inspect_policy
@@ -27,6 +29,7 @@ from lerobot_arena.platform.catalog import bundle
 from lerobot_arena.testing.act_checkpoint import write_act_checkpoint
 from lerobot_arena.testing.bridge_rig import PASSWORD, open_rig
 from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
+from lerobot_arena.testing.policy_folders import CheckpointFolder
 
 DEMO = Path(lerobot_arena.__file__).parent / "models" / "demo"
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
@@ -193,6 +196,30 @@ def test_data_sets_that_lie_elsewhere_on_this_machine_tell_a_checkpoint_nothing(
     (folder / "train_config.json").write_text(json.dumps(train))
     answer = world.publish(zipped(folder, tmp_path), "elsewhere")
     assert answer.status_code == 201 and answer.json()["manifest"]["fps"] is None
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_nor_do_they_name_the_joints_of_a_session(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    robots = world.data / "robots"
+    monkeypatch.setattr(world.bridge.services.maker, "_inspect", partial(inspect_checkpoint, robots=robots))
+    (tmp_path / "secret" / "meta").mkdir(parents=True)
+    info = {"fps": 17, "features": {"action": {"names": [f"secret_{joint}" for joint in JOINTS]}}}
+    (tmp_path / "secret" / "meta" / "info.json").write_text(json.dumps(info))
+    folder = CheckpointFolder(tmp_path / "policy").write()
+    root = str(tmp_path / "secret") if is_known else "~nosuchuser/x"
+    (folder / "train_config.json").write_text(json.dumps({"dataset": {"root": root}}))
+    assert world.publish(zipped(folder, tmp_path), f"named-{is_known}").status_code == 201
+    published = world.bridge.services.published
+    placed = published.checkpoints.place(f"anna/named-{is_known}")
+    assert [path.name for path in placed.folder.rglob("train_config.json")] == []
+    # As an earlier version unpacked it.
+    (placed.folder / "train_config.json").write_text((folder / "train_config.json").read_text())
+    fields = {"robot": None, "unit": "degrees", "rate_hz": 30.0, "camera_names": ["front"]}
+    answer = world.create("named", f"catalog:anna/named-{is_known}", **fields)
+    assert answer.status_code == 400 and "joint_names" in answer.json()["detail"], answer.text
+    assert "secret" not in answer.text
 
 
 def test_a_folder_that_was_tampered_with_is_unpacked_anew(world: World, demo: dict[str, Any]) -> None:

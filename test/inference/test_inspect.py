@@ -263,10 +263,16 @@ def test_the_robot_names_the_joints_when_nobody_else_does(checkpoint: Checkpoint
     assert "joint_names: robot file" in manifest.sources
 
 
-@pytest.mark.parametrize("root", ["../../etc", "/etc/passwd/..", 5, "a/b/c"])
-def test_a_train_config_names_no_odd_places(checkpoint: CheckpointFolder, root: Any) -> None:
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        *({"repo_id": name} for name in ("../../etc", "/etc/passwd/..", 5, "a/b/c")),
+        *({"root": place} for place in ("~nosuchuser/x", "/" + "a" * 5000, "/etc/passwd", "a\0b", 5)),
+    ],
+)
+def test_a_train_config_names_no_odd_places(checkpoint: CheckpointFolder, dataset: dict[str, Any]) -> None:
     folder = checkpoint.write()
-    (folder / "train_config.json").write_text(json.dumps({"dataset": {"repo_id": root}}))
+    (folder / "train_config.json").write_text(json.dumps({"dataset": dataset}))
     assert inspect(folder).fps == 30.0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from lerobot_arena.core import strict
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.units import UNITS
+from lerobot_arena.inference.dataset_info import TRAIN_CONFIG
 from lerobot_arena.platform.catalog import reading
 from lerobot_arena.platform.catalog.limits import ChildLimits, Limits, MiB, OnnxLimits, ZipLimits
 
@@ -83,13 +84,24 @@ def look(archive: Path, inside: Path, limits: Limits) -> dict[str, Any]:
         elif path.endswith(".onnx"):
             onnx_file.look(inside / path, limits.onnx)
     folder = find_folder(paths)
-    # It names data sets on the publisher's machine; here such a path is another's.
-    (inside / folder / "train_config.json").unlink(missing_ok=True)
+    drop_train_configs(inside)
     told = describe_policy(str(inside / folder)).to_json()
     cameras = {
         camera["name"]: {size: camera[size] for size in _CAMERA_SIZES} for camera in told.pop("cameras")
     }
     return {"folder": folder, "members": members, "cameras": cameras, **told}
+
+
+def is_train_config(path: str) -> bool:
+    """Whether a member names data sets by their folders on its publisher's machine, which here are somebody else's."""
+    return PurePosixPath(path).name == TRAIN_CONFIG
+
+
+def drop_train_configs(inside: Path) -> None:
+    """Of what was unpacked, remove what may not be read here."""
+    for path in inside.rglob(TRAIN_CONFIG):
+        if path.is_file():
+            path.unlink()
 
 
 def find_folder(paths: Sequence[str]) -> str:
@@ -121,7 +133,7 @@ def facts(told: Any, where: str = "The check's answer") -> CheckpointFacts:
     names, unit, fps = entry.get("joint_names"), entry.get("unit"), entry.get("fps")
     return CheckpointFacts(
         folder=_text(entry["folder"], f"{where}: folder"),
-        members=tuple(_member(member, where) for member in members),
+        members=tuple(m for m in (_member(member, where) for member in members) if not is_train_config(m.path)),
         kind=strict.choice(entry["kind"], ("lerobot", "onnx"), f"{where}: kind"),
         policy_type=reading.plain_name(entry["policy_type"], f"{where}: policy_type"),
         cameras=_cameras(entry["cameras"], where),

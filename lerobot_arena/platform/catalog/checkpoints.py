@@ -41,7 +41,10 @@ class Checkpoints:
             shutil.rmtree(partial, ignore_errors=True)
 
     def place(self, ref: str, version: int | None = None) -> Placed:
-        """Its folder, whose every file is as it was published. Raises NotFound, Unavailable for damaged files."""
+        """Its folder, whose every file is as it was published, without what names folders of the publisher's machine.
+
+        Raises NotFound, Unavailable for damaged files.
+        """
         item = self._shelf.get(CHECKPOINT, ref, version)
         facts = checkpoint.facts(item.facts, f"Checkpoint {item.ref}")
         target = self._folder / item.files[BUNDLE].sha256
@@ -65,6 +68,7 @@ class Checkpoints:
             if file_sha256(archive) != file.sha256:
                 raise Unavailable(f"The stored file of {file.name} is damaged: publish the checkpoint again.")
             bundle.unpack(archive, fresh, self._limits, what="checkpoint's zip", suffixes=checkpoint.SUFFIXES)
+            checkpoint.drop_train_configs(fresh)
             if not is_whole(fresh, members):
                 raise Unavailable(f"{file.name} does not hold what was published: publish it again.")
             if target.exists():
