@@ -67,6 +67,14 @@ def test_what_may_be_left_out_has_a_default() -> None:
         ({"observations": [{"name": "gait_phase", "params": {"period": 0}}]}, "period"),
         ({"observations": [{"name": "command", "weight": 1}]}, "unknown key"),
         ({"commands": {"lin_vel_x": [0, 1]}}, "missing keys lin_vel_y, ang_vel_z"),
+        (
+            {"commands": {"lin_vel_x": [0.2, 1], "lin_vel_y": [0, 0], "ang_vel_z": [0, 0]}},
+            r"commands.lin_vel_x must have 0 in it, got \[0.2, 1\]",
+        ),
+        (
+            {"commands": {"lin_vel_x": [0, 1], "lin_vel_y": [0, 0], "ang_vel_z": [-1, -0.5]}},
+            "ang_vel_z must have 0",
+        ),
         ({"initial": {"base_pos": [0, 0, 1]}}, "missing key base_quat"),
         ({"initial": {"base_pos": [0, 0, 1], "base_quat": [2, 0, 0, 0]}}, "unit quaternion"),
         ({"fell": {"max_tilt_deg": 200}}, "max_tilt_deg"),

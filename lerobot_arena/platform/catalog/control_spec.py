@@ -156,11 +156,18 @@ _REQUIRED = tuple(item.name for item in fields(ControlSpec) if item.name not in 
 
 
 def commands(value: Any, where: str) -> dict[str, Range]:
-    """A range for each of COMMANDS."""
+    """A range for each of COMMANDS. Raises InvalidInput for one without 0, which a released key asks for."""
     entry = strict.mapping(value, where)
     strict.only(entry, COMMANDS, where)
     reading.required(entry, COMMANDS, where)
-    return {name: reading.pair(entry[name], f"{where}.{name}") for name in COMMANDS}
+    found = {name: reading.pair(entry[name], f"{where}.{name}") for name in COMMANDS}
+    for name, (low, high) in found.items():
+        if not low <= 0 <= high:
+            raise InvalidInput(
+                f"{where}.{name} must have 0 in it, got [{low:g}, {high:g}]: a run starts with the command 0, and a "
+                "key that is let go asks for it."
+            )
+    return found
 
 
 def initial(value: Any, where: str) -> Initial | None:
