@@ -82,6 +82,8 @@ class RoomLink:
         self.joined: dict[str, Any] = {}
         self.rtt_s: float | None = None
         self.failure: ArenaError | None = None
+        self.is_own_latch = False
+        """The room there is latched, and by an e-stop of ours."""
         self._server_latched = False
         self._pending_stop: str | None = None
         self._stop_confirmed = asyncio.Event()
@@ -108,6 +110,18 @@ class RoomLink:
     def estop_latched(self) -> bool:
         """By the server, or by an e-stop of ours that it has not confirmed yet."""
         return self._server_latched or self._pending_stop is not None
+
+    @property
+    def is_over(self) -> bool:
+        """It does not come back by itself: closed, or let go for good."""
+        return self._task is None or self._task.done()
+
+    @property
+    def overdue_s(self) -> float:
+        """How much longer than ever the answer to a heartbeat takes: what arrives before it is at least so old."""
+        if not self._beat_ns:
+            return 0.0
+        return max((time.monotonic_ns() - self._beat_ns) / NS - self._shortest_rtt_s, 0.0)
 
     @property
     def way_s(self) -> float:
@@ -142,10 +156,7 @@ class RoomLink:
 
     async def emergency_stop(self, reason: str, timeout_s: float) -> None:
         """Latch, here at once, and see it confirmed. Raises NotAnswering: it will be the first thing said later."""
-        self._pending_stop = reason
-        self._stop_confirmed.clear()
-        if self._is_joined:
-            self.outgoing.put_urgent(self._stop_text(reason))
+        self.stop_soon(reason)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._stop_confirmed.wait()
@@ -154,6 +165,13 @@ class RoomLink:
                 f"Room {self.place.room_id} did not confirm the e-stop within {timeout_s:g} s. It is said again when "
                 "the link is back. `arena estop` goes another way; the robot's own button always works."
             ) from None
+
+    def stop_soon(self, reason: str) -> None:
+        """Latch, here at once; it is said before anything else, now or when the link is there."""
+        self._pending_stop = reason
+        self._stop_confirmed.clear()
+        if self._is_joined:
+            self.outgoing.put_urgent(self._stop_text(reason))
 
     @staticmethod
     def _stop_text(reason: str) -> str:
@@ -322,6 +340,10 @@ class RoomLink:
         if is_latched and is_stop:
             self._pending_stop = None
             self._stop_confirmed.set()
+            is_ours = message.get("source") == self.place.participant_id
+            self.is_own_latch = is_ours and (self.is_own_latch or not self._server_latched)
+        elif not is_latched:
+            self.is_own_latch = False
         self._server_latched = is_latched
 
     def _tell_change(self, is_up: bool, reason: str) -> None:
