@@ -64,7 +64,7 @@ async def test_a_bad_request_says_why_and_costs_nothing(instance: MujocoInstance
 
 
 async def test_a_killed_instance_is_lost_in_words_and_leaves_nothing(instance: MujocoInstance) -> None:
-    os.kill(instance._process.pid, signal.SIGKILL)
+    os.killpg(instance._process.pid, signal.SIGKILL)
     with pytest.raises(Unavailable, match="ended"):
         await instance.ask({"seconds": 0.1})
     assert not instance.is_alive
