@@ -2,6 +2,8 @@
 """Requests to policies that read a task, and the pictures in them, good and bad."""
 
 import base64
+import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -112,7 +114,7 @@ async def test_pictures_are_decoded_elsewhere_and_bad_ones_cost_nothing(pictures
 
 
 async def test_a_process_that_is_gone_is_said(pictures: Pictures) -> None:
-    pictures._process.kill()
+    os.killpg(pictures._process.pid, signal.SIGKILL)
     with pytest.raises(Unavailable, match="ended"):
         await pictures.decode({"front": picture(), "wrist": picture(4, 4)})
     assert not pictures.is_alive
