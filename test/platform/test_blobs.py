@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The blob store's contract, on a folder and on a local S3 server."""
 
+import errno
 import hashlib
 import io
-import socket
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lerobot_arena.core.errors import InvalidInput, NotFound, TooLarge, Unavailable
-from lerobot_arena.platform.storage.blobs import Blobs, sweep_partials
+from lerobot_arena.platform.storage.blobs import ABANDONED_S, Blobs
 
 LIMIT = 10_000_000
 
@@ -19,11 +21,9 @@ LIMIT = 10_000_000
 def s3_endpoint() -> Iterator[str]:
     from moto.server import ThreadedMotoServer
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    _, port = server.get_host_and_port()
     yield f"http://127.0.0.1:{port}"
     server.stop()
 
@@ -75,7 +75,7 @@ def test_too_much_and_a_broken_stream_leave_nothing(blobs: Blobs, tmp_path: Path
 
     with pytest.raises(TooLarge, match="100 bytes"):
         blobs.write([b"x" * 60, b"x" * 60], max_bytes=100)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(Unavailable):
         blobs.write(breaking(), max_bytes=LIMIT)
     assert not [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
 
@@ -91,8 +91,42 @@ def test_an_unknown_kind_of_store_says_so() -> None:
         Blobs("nowhere://bucket")
 
 
-def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
-    (tmp_path / "arena-blob-x").mkdir()
-    (tmp_path / "arena-blob-x" / "partial").write_bytes(b"half")
-    sweep_partials(tmp_path)
-    assert not list(tmp_path.iterdir())
+def test_what_a_killed_process_left_is_swept_an_hour_later(tmp_path: Path) -> None:
+    for name in ("arena-blob-old", "arena-blob-new", "ab"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "partial").write_bytes(b"half")
+    before = time.time() - 2 * ABANDONED_S
+    for name in ("arena-blob-old", "ab"):
+        os.utime(tmp_path / name, (before, before))
+    Blobs(str(tmp_path)).sweep()
+    assert {path.name for path in tmp_path.iterdir()} == {"arena-blob-new", "ab"}
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(Unavailable, match="No space left"):
+        Blobs(str(tmp_path)).write([b"x"], max_bytes=LIMIT)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_store_that_is_away_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    away = Blobs(
+        "s3://bucket/arena",
+        endpoint_url="http://127.0.0.1:9",
+        config_kwargs={"retries": {"max_attempts": 0}, "connect_timeout": 1},
+    )
+    for use in (
+        lambda: away.write([b"x"], max_bytes=9),
+        lambda: away.size("a" * 64),
+        lambda: "a" * 64 in away,
+        lambda: away.delete("a" * 64),
+    ):
+        with pytest.raises(Unavailable, match="file store cannot be used"):
+            use()
