@@ -10,7 +10,7 @@ from lerobot_arena.cli.client import ask
 from lerobot_arena.cli.output import print_fields, print_json, print_line
 from lerobot_arena.cli.session import AsJson, Url
 from lerobot_arena.client.arena import Arena
-from lerobot_arena.core.errors import ArenaError, InvalidInput, NotAnswering, Unavailable
+from lerobot_arena.core.errors import ArenaError, InvalidInput, NotFound
 
 Arm = Annotated[str | None, typer.Option("--arm", help="The arm's namespace; without it: see above.")]
 
@@ -67,7 +67,9 @@ def estop(arm: Arm = None, url: Url = None, as_json: AsJson = False) -> None:
     """
     try:
         answer = _arena_for_estop(url).control.estop(arm)
-    except (Unavailable, NotAnswering) as error:
+    except NotFound:
+        raise
+    except ArenaError as error:
         raise type(error)(
             f"{error} The guard itself still hears "
             f"`ros2 service call /{arm or 'arm'}/guard/estop std_srvs/srv/Trigger`."

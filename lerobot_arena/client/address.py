@@ -2,6 +2,7 @@
 """Where a bridge is, and the URL of each of its paths. Pure but for the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -12,27 +13,45 @@ from lerobot_arena.core.errors import InvalidInput
 _API = "/api"
 # Surfaces of the original servers: where the bridge is hosted below /api they are below it as well.
 _ALSO_BELOW_API = ("/sessions", "/debug", "/health", "/mcap", "/robotics", "/video")
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LOOPBACK = frozenset({"localhost", "::1"})
+_LOOPBACK_NET = re.compile(r"127(\.\d{1,3}){3}")
+_PLAIN = re.compile(r"[!-~]+")
 
 
 def bridge_url(chosen: str | None = None, *, port: int | None = None) -> str:
     """The bridge's base URL: `chosen`, else the port, else ARENA_URL, else ARENA_BRIDGE_PORT on this machine."""
     url = chosen or (None if port else os.environ.get(URL_VARIABLE))
     if not url:
-        return f"http://127.0.0.1:{port or os.environ.get(PORT_VARIABLE) or DEFAULT_PORT}"
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidInput(f"{url!r} is not a URL: it starts with http:// or https:// and a host.")
+        url = f"http://127.0.0.1:{port or os.environ.get(PORT_VARIABLE) or DEFAULT_PORT}"
+    try:
+        parts = urlsplit(url)
+        is_url = (
+            is_plain(url) and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        )
+        (parts.hostname or "").encode("idna")
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise InvalidInput(
+            f"{url!r} is not a URL: it starts with http:// or https:// and a host; a port is a number up to 65535, "
+            f"and nothing is a space. It comes from --url, {URL_VARIABLE} or {PORT_VARIABLE}."
+        )
     if parts.username or parts.password:
         raise InvalidInput("A URL is no place for a password: use `arena login`, or a token in ARENA_TOKEN.")
     if parts.query or parts.fragment:
         raise InvalidInput(f"{url!r} has more than an address: leave out what follows '?' or '#'.")
-    return url.rstrip("/")
+    return parts.geturl().rstrip("/")
 
 
 def is_loopback(url: str) -> bool:
     """Whether the bridge is on this machine, so that no proxy may stand between."""
-    return urlsplit(url).hostname in _LOOPBACK
+    host = urlsplit(url).hostname or ""
+    return host in _LOOPBACK or _LOOPBACK_NET.fullmatch(host) is not None
+
+
+def is_plain(text: str) -> bool:
+    """Printable ASCII without a space: all that a header or the line of a request can carry."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 def url_of(base: str, path: str, query: Mapping[str, Any] | None = None) -> str:

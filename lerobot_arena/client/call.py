@@ -12,6 +12,10 @@ from lerobot_arena.core.errors import InvalidInput
 READ_TIMEOUT_S = 10.0
 # A start waits for a policy to load; everything else answers in a moment.
 VERB_TIMEOUT_S = 130.0
+# Whoever ends a motion learns soon that the link is dead.
+STOP_TIMEOUT_S = 15.0
+# However long an answer may take, a bridge takes the connection at once.
+CONNECT_TIMEOUT_S = 5.0
 # The bridge asks the guard for 2 s, and then the embodiment for 2 s.
 ESTOP_TIMEOUT_S = 6.0
 

@@ -8,9 +8,10 @@ from ssl import SSLContext
 from typing import Any
 
 from lerobot_arena.client import failures
-from lerobot_arena.client.address import is_loopback, socket_url, url_of
+from lerobot_arena.client.address import is_loopback, is_plain, socket_url, url_of
 from lerobot_arena.client.call import Answer, Call
-from lerobot_arena.core.errors import NotAnswering, TooLarge
+from lerobot_arena.core.address import TOKEN_VARIABLE
+from lerobot_arena.core.errors import InvalidInput, NotAnswering, TooLarge
 
 MOST_TRIES = 4
 LONGEST_PAUSE_S = 10.0
@@ -34,7 +35,12 @@ class Connection:
         return not is_loopback(self.url)
 
     def headers(self) -> dict[str, str]:
-        """Who asks."""
+        """Who asks. Raises InvalidInput for a token that no header carries, such as one with a line end."""
+        if self.token and not is_plain(self.token):
+            raise InvalidInput(
+                "The token has a space, a line end or a letter beyond ASCII in it, so it was not copied well: set "
+                f"{TOKEN_VARIABLE} again, or unset it and use `arena login`."
+            )
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     def url_of(self, call: Call[Any]) -> str:
@@ -46,12 +52,18 @@ class Connection:
         return socket_url(self.url, path, query)
 
     def ssl_context(self) -> SSLContext | None:
-        """For https; None without."""
+        """For https; None without. Raises InvalidInput when `ca_file` cannot be used."""
         if not self.url.startswith("https://"):
             return None
         import ssl
 
-        return ssl.create_default_context(cafile=self.ca_file or None)
+        try:
+            return ssl.create_default_context(cafile=self.ca_file or None)
+        except OSError as error:
+            raise InvalidInput(
+                f"ca_file {self.ca_file!r} cannot be used ({error}): it is a PEM file with the certificate of who "
+                "signed the bridge's."
+            ) from error
 
 
 def value_of[T](call: Call[T], url: str, answer: Answer) -> T:

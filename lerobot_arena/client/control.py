@@ -8,6 +8,7 @@ from lerobot_arena.client import answers
 from lerobot_arena.client.address import segment
 from lerobot_arena.client.call import (
     ESTOP_TIMEOUT_S,
+    STOP_TIMEOUT_S,
     VERB_TIMEOUT_S,
     Call,
     as_nothing,
@@ -36,7 +37,7 @@ def start(
 
 def pause(arm: str | None = None) -> Call[answers.ControlDone]:
     """Hold after the current cycle."""
-    return post(f"{_CONTROL}/pause", as_object, query={"arm": arm})
+    return post(f"{_CONTROL}/pause", as_object, query={"arm": arm}, timeout_s=STOP_TIMEOUT_S)
 
 
 def resume(arm: str | None = None) -> Call[answers.ControlDone]:
@@ -46,7 +47,7 @@ def resume(arm: str | None = None) -> Call[answers.ControlDone]:
 
 def stop(arm: str | None = None) -> Call[answers.ControlDone]:
     """End the run; the arm holds."""
-    return post(f"{_CONTROL}/stop", as_object, query={"arm": arm})
+    return post(f"{_CONTROL}/stop", as_object, query={"arm": arm}, timeout_s=STOP_TIMEOUT_S)
 
 
 def estop(arm: str | None = None, *, timeout_s: float = ESTOP_TIMEOUT_S) -> Call[answers.Estopped]:

@@ -70,12 +70,29 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 0.0), _LONGEST_RETRY_S) if seconds == seconds else None
 
 
-def unreachable(url: str) -> Unavailable:
-    """Nobody listens there."""
+def unreachable(url: str, error: BaseException | None = None) -> Unavailable:
+    """Nobody listens there, or `error` says that it is somebody whom nobody vouches for."""
+    if (problem := _distrust(error)) is not None:
+        return Unavailable(
+            f"{url} shows a certificate that is not trusted ({problem}). Name who signed it: SSL_CERT_FILE=<its PEM "
+            "file>, or ca_file= of Arena()."
+        )
     return Unavailable(
         f"Nothing answers at {url}. Start an arena with `arena up`, or say where it is: --url, ARENA_URL or "
         f"{PORT_VARIABLE}."
     )
+
+
+def _distrust(error: BaseException | None) -> str | None:
+    """What is wrong with a certificate, when that is behind an error of any library."""
+    import ssl
+
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return str(error.verify_message)
+        reason = getattr(error, "reason", None)
+        error = reason if isinstance(reason, BaseException) else error.__cause__ or error.__context__
+    return None
 
 
 def late(url: str, timeout_s: float) -> NotAnswering:

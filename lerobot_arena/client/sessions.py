@@ -6,7 +6,16 @@ from typing import Any
 
 from lerobot_arena.client.address import segment
 from lerobot_arena.client.answers import Arm, Done, Health, SceneReset, Session, SessionRooms
-from lerobot_arena.client.call import VERB_TIMEOUT_S, Call, as_list, as_object, get, inside, post
+from lerobot_arena.client.call import (
+    STOP_TIMEOUT_S,
+    VERB_TIMEOUT_S,
+    Call,
+    as_list,
+    as_object,
+    get,
+    inside,
+    post,
+)
 from lerobot_arena.client.endpoint import Group, endpoint
 
 
@@ -66,7 +75,7 @@ def start_session(session_id: str) -> Call[Done]:
 
 def stop_session(session_id: str) -> Call[Done]:
     """Stop: the arm holds its last target."""
-    return _verb(session_id, "stop")
+    return _verb(session_id, "stop", STOP_TIMEOUT_S)
 
 
 def restart_session(session_id: str) -> Call[Done]:
@@ -89,8 +98,8 @@ def session_queue(session_id: str) -> Call[dict[str, Any]]:
     return get(f"/debug/sessions/{segment(session_id)}/queue", as_object)
 
 
-def _verb(session_id: str, verb: str) -> Call[Done]:
-    return post(f"/sessions/{segment(session_id)}/{verb}", as_object)
+def _verb(session_id: str, verb: str, timeout_s: float = VERB_TIMEOUT_S) -> Call[Done]:
+    return post(f"/sessions/{segment(session_id)}/{verb}", as_object, timeout_s=timeout_s)
 
 
 def list_arms() -> Call[list[Arm]]:

@@ -56,7 +56,7 @@ async def open_socket(
     except TimeoutError as error:
         raise failures.late(url, OPEN_TIMEOUT_S) from error
     except (OSError, InvalidHandshake, WebSocketException) as error:
-        raise failures.unreachable(connection.url) from error
+        raise failures.unreachable(connection.url, error) from error
 
 
 def _keep_short(opened: "ClientConnection") -> None:

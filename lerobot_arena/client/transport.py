@@ -7,7 +7,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lerobot_arena.client import failures
-from lerobot_arena.client.call import Answer, Call
+from lerobot_arena.client.call import CONNECT_TIMEOUT_S, Answer, Call
 from lerobot_arena.client.connection import KEEPALIVE_S, Body, Connection, pause_s, value_of
 from lerobot_arena.client.urgent import send_urgent, send_urgent_async
 from lerobot_arena.core.errors import ArenaError
@@ -134,6 +134,8 @@ def _request(
     connection: Connection, call: Call[Any], headers: dict[str, str], files: ExitStack
 ) -> dict[str, Any]:
     """What httpx is told; what it reads from is open until `files` ends."""
+    import httpx
+
     content = call.content()
     form = call.form.opened(files) if call.form is not None else {}
     kind = {"Content-Type": "application/json"} if content is not None else {}
@@ -142,9 +144,13 @@ def _request(
         "url": connection.url_of(call),
         "content": content,
         "headers": {**connection.headers(), **kind, **headers},
-        "timeout": call.timeout_s,
+        "timeout": httpx.Timeout(call.timeout_s, connect=_connect_s(call)),
         **form,
     }
+
+
+def _connect_s(call: Call[Any]) -> float:
+    return min(call.timeout_s, CONNECT_TIMEOUT_S)
 
 
 @contextmanager
@@ -156,9 +162,11 @@ def _translated(connection: Connection, call: Call[Any]) -> Iterator[None]:
         yield
     except ArenaError:
         raise
+    except httpx.ConnectTimeout as error:
+        raise failures.late(connection.url, _connect_s(call)) from error
     except httpx.TimeoutException as error:
         raise failures.late(connection.url_of(call), call.timeout_s) from error
     except (httpx.TransportError, httpx.DecodingError) as error:
-        raise failures.unreachable(connection.url) from error
+        raise failures.unreachable(connection.url, error) from error
     except httpx.InvalidURL as error:
         raise failures.not_a_bridge(connection.url) from error

@@ -10,7 +10,7 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Requ
 from lerobot_arena.client import failures
 from lerobot_arena.client.call import Answer, Call
 from lerobot_arena.client.connection import MOST_BYTES, Connection, value_of
-from lerobot_arena.core.errors import Unauthorized
+from lerobot_arena.core.errors import InvalidInput, Unauthorized
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -21,10 +21,10 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 def send_urgent[T](connection: Connection, call: Call[T]) -> T:
-    """Send a call at once. A token that ran out does not stop it on loopback, where none is needed."""
+    """Send a call at once. A token that ran out or cannot be sent is left out on loopback, where none is needed."""
     try:
         return _send(connection, call, connection.headers())
-    except Unauthorized:
+    except (Unauthorized, InvalidInput):
         if not connection.token or connection.trusts_environment:
             raise
         return _send(connection, call, {})
@@ -74,5 +74,5 @@ def _send[T](connection: Connection, call: Call[T], headers: dict[str, str]) -> 
     except (URLError, OSError, HTTPException) as error:
         if isinstance(getattr(error, "reason", None), TimeoutError):
             raise failures.late(url, call.timeout_s) from error
-        raise failures.unreachable(connection.url) from error
+        raise failures.unreachable(connection.url, error) from error
     return value_of(call, url, answer)

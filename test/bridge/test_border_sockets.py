@@ -4,12 +4,10 @@
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from lerobot_arena.bridge.connections import MOST_PER_NETWORK, Door
 from lerobot_arena.bridge.server import open_socket, serve, warnings_of
 from lerobot_arena.core.errors import TooLarge, Unavailable
 from lerobot_arena.testing.bridge_rig import make_settings, open_rig
+from lerobot_arena.testing.certificates import make_certificate
 
 TRICKLERS = 200
 HEAD_S = 1.0
@@ -175,41 +174,6 @@ def test_a_person_is_told_what_an_open_bridge_means(tmp_path: Path) -> None:
     assert "plain HTTP" in told(bridge_host="0.0.0.0")
     assert "past the proxy" in told(bridge_host="0.0.0.0", behind_proxy=True)
     assert told(behind_proxy=True) == ""
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate of one's own for 127.0.0.1, and its key."""
-    cryptography = pytest.importorskip("cryptography")
-    assert cryptography
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "arena")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "cert.pem", folder / "key.pem"
-    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return paths
 
 
 async def test_with_a_certificate_it_speaks_tls_and_nothing_else(data_dir: Path, tmp_path: Path) -> None:
