@@ -24,9 +24,9 @@ from typing import Any
 import lerobot_arena
 from lerobot_arena.core.errors import ArenaError, InvalidInput, TooMany, Unavailable
 from lerobot_arena.platform.catalog.limits import ChildLimits
+from lerobot_arena.platform.storage.blobs import ABANDONED_S
 
 FOLDER_PREFIX = "arena-catalog-"
-ABANDONED_S = 3600.0
 _CHILD = "lerobot_arena.platform.catalog.child"
 _START = (
     "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -109,11 +109,16 @@ class Sandbox:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
+    folder = Path(tempfile.mkdtemp(prefix=work_prefix()))
     try:
         yield folder
     finally:
         _remove(folder)
+
+
+def work_prefix(purpose: str = "") -> str:
+    """How a temporary folder's name begins that `sweep` removes when this process was killed."""
+    return f"{FOLDER_PREFIX}{os.getpid()}-{purpose}"
 
 
 def sweep() -> None:

@@ -17,6 +17,7 @@ from lerobot_arena.platform.catalog.checks import Checks
 from lerobot_arena.platform.catalog.contract import ContractFile, PolicyFile, RobotFile, SceneFile
 from lerobot_arena.platform.catalog.item import Item
 from lerobot_arena.platform.catalog.publishing import Publisher, Upload
+from lerobot_arena.platform.catalog.sandbox import work_prefix
 from lerobot_arena.platform.catalog.shelf import Shelf
 
 _log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def _seed(shelf: Shelf, publisher: Publisher, folder: Path, checks: Checks) -> I
             return None
     except NotFound:
         pass
-    with tempfile.TemporaryDirectory(prefix="arena-shipped-") as work:
+    with tempfile.TemporaryDirectory(prefix=work_prefix("shipped-")) as work:
         files, fields, more = _uploads(said, folder, Path(work)), fields_of(said), {_VERSION: version}
         owner = str(said.owner)
         if isinstance(said, PolicyFile):
