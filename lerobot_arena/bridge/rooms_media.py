@@ -11,13 +11,15 @@ import orjson
 
 from lerobot_arena.core import topics
 from lerobot_arena.core.clock import Clock, seconds_between
-from lerobot_arena.core.errors import Forbidden, InvalidInput, NotFound, Unavailable
+from lerobot_arena.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from lerobot_arena.core.principal import Principal
 from lerobot_arena.core.room import ANSWER, CLOSE, DROP, ERROR, ICE, OFFER, OPEN, STATE, WANT, MediaSignal
 from lerobot_arena.rooms import messages
 from lerobot_arena.rooms.media_wire import (
     BEAT_TIMEOUT_S,
     CONSUMER,
+    JPEG,
+    LARGEST_PAYLOAD,
     PRODUCER,
     is_beat,
     payload_of,
@@ -33,8 +35,9 @@ from lerobot_arena.rooms.wire import Told
 
 _log = logging.getLogger(__name__)
 
-# What the target of each kind must be.
-_TARGET_ROLE = {OFFER: CONSUMER, ANSWER: PRODUCER}
+# What sender and target of each kind must be.
+_ROLES: dict[str, tuple[str, str | None]] = {OFFER: (PRODUCER, CONSUMER), ANSWER: (CONSUMER, PRODUCER)}
+_LARGEST_CANDIDATE = 5000
 _FIELDS = {
     OFFER: ("webrtc_offer", "offer", "from_producer"),
     ANSWER: ("webrtc_answer", "answer", "from_consumer"),
@@ -145,7 +148,7 @@ class RoomMedia:
     def post(self, room: VideoRoom, client_id: str, message: dict[str, Any], caller: Principal) -> str:
         """Hand an offer, answer or candidate on; returns what was done with it.
 
-        Raises NotFound, Forbidden, InvalidInput or Unavailable with a code.
+        Raises NotFound, Forbidden, Conflict, InvalidInput or Unavailable with a code.
         """
         sender = room.members.get(client_id)
         if sender is None:
@@ -154,16 +157,12 @@ class RoomMedia:
             raise refuse(Forbidden, "not_yours", f"Participant {client_id!r} joined as somebody else.")
         kind = message["type"]
         target = _target(room, sender, message)
-        _check_content(kind, message)
+        message = _checked(kind, message)
         room.touch()
         receiver = room.members.get(target)
         if receiver is None and target != ARENA:
             raise refuse(NotFound, "no_such_participant", f"Participant {target!r} is not in this room.")
-        wanted = _TARGET_ROLE.get(kind)
-        if receiver is not None and wanted is not None and receiver.role != wanted:
-            raise refuse(
-                NotFound, "no_such_participant", f"Participant {target!r} is no {wanted} of this room."
-            )
+        _check_roles(kind, sender, receiver)
         if self.is_there and (target == ARENA or room.config.relay != P2P_RELAY):
             self._link.send(signal(_topic(room), kind, client_id, message))
             return "Signal handed to the server"
@@ -173,6 +172,8 @@ class RoomMedia:
                 "media_unavailable",
                 "The media process does not run, so the server takes no part.",
             )
+        if receiver.join.media == JPEG and kind != ICE:
+            raise refuse(InvalidInput, "not_webrtc", f"Participant {target!r} joined with `media: jpeg`.")
         receiver.mailbox.put_event(_between(kind, sender, message))
         return f"Signal sent to {target}"
 
@@ -237,11 +238,33 @@ def _target(room: VideoRoom, sender: Member, message: dict[str, Any]) -> str:
     raise refuse(InvalidInput, "target_missing", "Name the participant it is for in target_consumer.")
 
 
-def _check_content(kind: str, message: dict[str, Any]) -> None:
+def _checked(kind: str, message: dict[str, Any]) -> dict[str, Any]:
+    """The message as JSON that every reader takes: no NaN, no broken text, no number beyond 64 bits."""
     if kind in _FIELDS and not message.get("sdp"):
         raise refuse(InvalidInput, "sdp_missing", f"An {kind} needs sdp.")
-    if kind == ICE and len(orjson.dumps(message.get("candidate"))) > 5000:
-        raise refuse(InvalidInput, "candidate_invalid", "A candidate has at most 5000 bytes.")
+    code = "candidate_invalid" if kind == ICE else "field_invalid"
+    largest = _LARGEST_CANDIDATE if kind == ICE else LARGEST_PAYLOAD
+    try:
+        text = orjson.dumps(message)
+    except TypeError as error:  # orjson's only kind
+        raise refuse(InvalidInput, code, f"The signal cannot be sent as JSON: {error}.") from None
+    if len(text) > largest:
+        raise refuse(InvalidInput, code, f"A signal of this kind has at most {largest} bytes.")
+    checked: dict[str, Any] = orjson.loads(text)
+    return checked
+
+
+def _check_roles(kind: str, sender: Member, receiver: Member | None) -> None:
+    """A producer offers to consumers, and consumers answer."""
+    said_by, meant_for = _ROLES.get(kind, (sender.role, None))
+    if sender.role != said_by:
+        raise refuse(Conflict, f"not_{said_by}", f"Only a {said_by} of this room sends an {kind}.")
+    if receiver is not None and meant_for is not None and receiver.role != meant_for:
+        raise refuse(
+            NotFound,
+            "no_such_participant",
+            f"Participant {receiver.participant_id!r} is no {meant_for} of this room.",
+        )
 
 
 def _between(kind: str, sender: Member, message: dict[str, Any]) -> str:

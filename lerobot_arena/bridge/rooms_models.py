@@ -84,7 +84,7 @@ class CommandRoom(BaseModel):
     joints: list[JointCommand] = Field(min_length=1, max_length=20)
 
 
-class SignalMessage(BaseModel, extra="allow"):
+class SignalMessage(BaseModel):
     type: Literal["offer", "answer", "ice"]
     sdp: str | None = Field(None, max_length=100_000)
     candidate: dict[str, Any] | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from lerobot_arena.core.errors import ArenaError, InvalidInput, TooMany
 from lerobot_arena.core.room import ANSWER, CLOSE, DROP, ERROR, ICE, OFFER, OPEN, WANT, MediaSignal
+from lerobot_arena.rooms.media_queue import SignalQueue
 from lerobot_arena.rooms.media_room import MediaRoom
 from lerobot_arena.rooms.media_shape import PictureTopics, RoomShape
 from lerobot_arena.rooms.media_wire import CONSUMER, WEBRTC, payload_of, signal
@@ -16,8 +17,6 @@ from lerobot_arena.rooms.webrtc_peer import PeerSettings, load
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
-# A room's signals that wait while one of them is dealt with; a browser trickles some dozen candidates.
-_MOST_WAITING = 400
 
 
 class MediaHub:
@@ -36,7 +35,7 @@ class MediaHub:
         self._topics, self._send, self._settings = topics, send, settings
         self._max_rooms, self._max_peers, self._max_per_room = max_rooms, max_peers, max_peers_per_room
         self._rooms: dict[str, MediaRoom] = {}
-        self._waiting: dict[str, asyncio.Queue[MediaSignal]] = {}
+        self._waiting: dict[str, SignalQueue] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._closing: set[str] = set()
         self._boot_id = ""
@@ -69,19 +68,15 @@ class MediaHub:
             if len(self._waiting) - len(self._closing) >= self._max_rooms:
                 self._refuse(received, TooMany(f"There are {self._max_rooms} rooms with WebRTC already."))
                 return
-            queue = self._waiting[topic] = asyncio.Queue(_MOST_WAITING)
+            queue = self._waiting[topic] = SignalQueue()
             self._workers[topic] = asyncio.ensure_future(self._work(topic, queue))
-        if received.kind == CLOSE:
-            # What came before it no longer matters, and it must not be the one that finds no place.
-            while not queue.empty():
-                queue.get_nowait()
         (self._closing.add if received.kind == CLOSE else self._closing.discard)(topic)
         try:
-            queue.put_nowait(received)
-        except asyncio.QueueFull:
-            self._refuse(received, TooMany("This room's signals come faster than they can be dealt with."))
+            queue.put(received)
+        except TooMany as error:
+            self._refuse(received, error)
 
-    async def _work(self, topic: str, queue: "asyncio.Queue[MediaSignal]") -> None:
+    async def _work(self, topic: str, queue: SignalQueue) -> None:
         while True:
             try:
                 received = await asyncio.wait_for(queue.get(), _LOOK_S)
@@ -89,7 +84,7 @@ class MediaHub:
                 await self._guarded(topic, None)
                 continue
             await self._guarded(topic, received)
-            if received.kind == CLOSE and queue.empty():
+            if received.kind == CLOSE and queue.is_empty:
                 self._closing.discard(topic)
                 self._waiting.pop(topic, None)
                 self._workers.pop(topic, None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from lerobot_arena.core.errors import ArenaError, InvalidInput, NotFound
+from lerobot_arena.core.errors import ArenaError, Conflict, InvalidInput, NotFound
 from lerobot_arena.core.room import ANSWER, ERROR, ICE, OFFER, STATE
 from lerobot_arena.rooms.media_rules import (
     OfferFacts,
@@ -21,6 +21,7 @@ from lerobot_arena.rooms.media_stage import Stage
 from lerobot_arena.rooms.media_wire import CONSUMER, PRODUCER, WEBRTC, text_field
 from lerobot_arena.rooms.ports import ARENA
 from lerobot_arena.rooms.recovery import Loss
+from lerobot_arena.rooms.refusals import refuse
 from lerobot_arena.rooms.video_config import VideoConfig
 from lerobot_arena.rooms.webrtc_peer import Peer, PeerSettings, PictureSink, check_sdp
 
@@ -133,12 +134,18 @@ class MediaRoom:
     # Signals
 
     async def offer(self, sender: str, payload: dict[str, Any]) -> None:
-        """A producer's offer to a consumer, or to the arena. Raises InvalidInput."""
+        """The producer's offer to a consumer, or to the arena. Raises InvalidInput, Conflict."""
         sdp, target = text_field(payload, "sdp"), text_field(payload, "target_consumer")
+        member = self._members.get(sender)
+        if self._shape.is_ros_only or member is None or member.role != PRODUCER:
+            raise refuse(Conflict, "not_producer", "Only the producer of this room offers pictures.")
         role, reason = self._role_of(sdp, sender, target)
         if role is OfferRole.REFUSE:
             raise InvalidInput(reason)
         if role is OfferRole.PASS_ON:
+            receiver = self._members.get(target)
+            if receiver is None or not receiver.is_webrtc:
+                raise refuse(InvalidInput, "not_webrtc", f"Participant {target!r} takes no WebRTC.")
             self._passed.add((sender, target))
             self._say(OFFER, target, {"offer": {"type": "offer", "sdp": sdp}, "from_producer": sender})
             return

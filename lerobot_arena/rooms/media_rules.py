@@ -13,7 +13,7 @@ from lerobot_arena.rooms.video_config import P2P_RELAY, VideoConfig
 
 
 class OfferRole(Enum):
-    """What becomes of a producer's offer."""
+    """What becomes of the producer's offer."""
 
     PASS_ON = "passed on untouched; the two clients connect to each other"
     TAKE = "answered; its pictures are the room's"
@@ -35,9 +35,11 @@ class OfferFacts:
 
 def role_of_offer(facts: OfferFacts) -> OfferRole:
     """The role of a producer's offer to one consumer."""
-    if not facts.for_arena and (facts.config.relay == P2P_RELAY or not facts.is_readable):
+    if not facts.is_readable:
+        return OfferRole.REFUSE
+    if not facts.for_arena and facts.config.relay == P2P_RELAY:
         return OfferRole.PASS_ON
-    if not facts.is_readable or facts.config.encoding == "jpeg":
+    if facts.config.encoding == "jpeg":
         return OfferRole.REFUSE
     if not facts.has_video:
         return OfferRole.EMPTY

@@ -38,6 +38,7 @@ class RoomShape:
     config: VideoConfig = field(default_factory=VideoConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     image_topic: str = ""
+    is_ros_only: bool = False
     max_age_s: float = DEFAULT_MAX_AGE_S
 
     @classmethod
@@ -53,4 +54,5 @@ class RoomShape:
         if not isinstance(max_age_s, float | int) or not 0 < max_age_s < 3600:
             raise InvalidInput("max_age_s must be a number of seconds.")
         recovery = recovery_config(payload.get("recovery_config") or {})
-        return cls(video_config(given), recovery, topic, float(max_age_s))
+        is_ros_only = payload.get("is_ros_only") is True
+        return cls(video_config(given), recovery, topic, is_ros_only, float(max_age_s))

@@ -40,6 +40,8 @@ MIME_TYPES = {"vp8": "video/vp8", "h264": "video/h264"}
 CONNECT_TIMEOUT_S = 20.0
 MOST_WAITING_FRAMES = 60
 LARGEST_SDP = 64_000
+# As many as a section of an SDP may have; each is tried on the network.
+MOST_CANDIDATES = 64
 _WATCH_S = 0.5
 # With a STUN or TURN server that does not answer, gathering takes five seconds.
 _NEGOTIATION_S = 12.0
@@ -98,8 +100,8 @@ def check_sdp(sdp: str) -> None:
         raise InvalidInput(f"The SDP cannot be read: {error}.") from error
     if len(described.media) > 8:
         raise InvalidInput("The SDP has more than 8 media sections.")
-    if any(len(media.ice_candidates) > 64 for media in described.media):
-        raise InvalidInput("The SDP has more than 64 candidates in a section.")
+    if any(len(media.ice_candidates) > MOST_CANDIDATES for media in described.media):
+        raise InvalidInput(f"The SDP has more than {MOST_CANDIDATES} candidates in a section.")
 
 
 class Peer:
@@ -125,6 +127,7 @@ class Peer:
         self._sender: Any = None
         self._tasks: list[asyncio.Task[None]] = []
         self._began_s = time.monotonic()
+        self._candidates = 0
         self.is_taking = False
         self.fault = ""
         self.pictures = self.stale = 0
@@ -223,6 +226,9 @@ class Peer:
         text = str(candidate.get("candidate") or "").removeprefix("candidate:")
         if not text:
             return
+        self._candidates += 1
+        if self._candidates > MOST_CANDIDATES:
+            raise InvalidInput(f"A connection takes {MOST_CANDIDATES} candidates.")
         try:
             parsed = candidate_from_sdp(text[:500])
             parsed.sdpMid, parsed.sdpMLineIndex = candidate.get("sdpMid"), candidate.get("sdpMLineIndex")

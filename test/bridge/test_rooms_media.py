@@ -154,6 +154,47 @@ def test_nobody_speaks_in_another_s_name() -> None:
     assert scene.refused("p", big) == "candidate_invalid"
 
 
+@pytest.mark.parametrize("how", [{}, {"beats": False}, {"relay": "p2p"}])
+def test_a_producer_offers_and_consumers_answer(how: dict[str, Any]) -> None:
+    scene = Scene(**how)
+    scene.enter("p", "producer")
+    consumer = scene.enter("c")
+    scene.sent()
+    for target in ("c", "arena"):
+        assert scene.refused("c", {**OFFER, "target_consumer": target}) == "not_producer"
+    assert scene.refused("p", {"type": "answer", "sdp": "v=0", "target_producer": "p"}) == "not_consumer"
+    assert scene.sent() == [] and read(consumer) == []
+
+
+@pytest.mark.parametrize("how", [{"beats": False}, {"relay": "p2p"}])
+def test_no_offer_is_passed_on_to_a_watcher_of_jpeg(how: dict[str, Any]) -> None:
+    scene = Scene(**how)
+    scene.enter("p", "producer")
+    watcher = scene.enter("c", media="jpeg")
+    assert scene.refused("p", OFFER) == "not_webrtc"
+    assert read(watcher) == []
+
+
+@pytest.mark.parametrize("how", [{}, {"beats": False}])
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"type": "ice", "candidate": {"x": 10**24}}, "candidate_invalid"),
+        ({"type": "ice", "candidate": {"candidate": "\ud800"}}, "candidate_invalid"),
+        ({"type": "ice", "candidate": {"candidate": "x" * 6000}}, "candidate_invalid"),
+        ({"type": "offer", "sdp": "\ud800"}, "field_invalid"),
+        ({"type": "offer", "sdp": "v=0" + "x" * 200_000}, "field_invalid"),
+    ],
+)
+def test_what_no_reader_takes_is_refused(how: dict[str, Any], message: dict[str, Any], code: str) -> None:
+    scene = Scene(**how)
+    scene.enter("p", "producer")
+    consumer = scene.enter("c")
+    scene.sent()
+    assert scene.refused("p", {**message, "target_consumer": "c"}) == code
+    assert scene.sent() == [] and read(consumer) == []
+
+
 def test_what_the_media_process_says_reaches_whom_it_is_for() -> None:
     scene = Scene()
     producer, consumer = scene.enter("p", "producer"), scene.enter("c")

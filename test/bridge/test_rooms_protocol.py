@@ -250,6 +250,23 @@ async def test_signals_of_nobody_and_to_nobody_are_refused(rig: RoomsRig) -> Non
             got, answer = await signal(rig, client_id, **message)
             assert (got, answer.get("code")) == (status, code), answer
         assert (await signal(rig, "p", type="dance"))[0] == 422
+        path = f"{rig.room('w', 'v', kind='video')}/webrtc/signal"
+        head = '{"client_id":"p","message":{"target_consumer":"c",'
+        for text in (
+            '"type":"ice","candidate":{"x":1000000000000000000000000}}}',
+            '"type":"ice","candidate":{"candidate":"\\ud800"}}}',
+            '"type":"ice","candidate":{"x":' + "[" * 300 + "]" * 300 + "}}}",
+            '"type":"offer","sdp":"\\ud800"}}',
+        ):
+            raw = await rig.http.post(path, content=head + text, headers={"content-type": "application/json"})
+            assert raw.status_code in {400, 422}, (text[:60], raw.text)
+        rig.fake.media.beat()
+        for field in ('"junk":NaN', '"junk":1000000000000000000000000'):
+            text = f'"type":"offer","sdp":"v=0",{field}}}}}'
+            raw = await rig.http.post(path, content=head + text, headers={"content-type": "application/json"})
+            assert raw.status_code == 200, raw.text
+        (*_, sent) = rig.fake.media.sent
+        assert json.loads(sent.payload) == {"type": "offer", "sdp": "v=0", "target_consumer": "c"}
 
 
 async def test_pictures_by_the_socket(rig: RoomsRig) -> None:

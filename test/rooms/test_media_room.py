@@ -12,6 +12,7 @@ import pytest
 from lerobot_arena.core.room import ANSWER, CLOSE, ERROR, ICE, OFFER, STATE
 from lerobot_arena.testing.media_rig import ROOM, HubRig, OldConsumer, OldProducer, plain
 
+SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 
 
@@ -188,13 +189,13 @@ async def test_watchers_see_stand_ins_and_are_told_while_the_topic_stays_silent(
     await ann.close()
 
 
-async def test_p2p_rooms_and_unreadable_offers_are_passed_on_untouched(rig: HubRig) -> None:
+async def test_in_p2p_rooms_the_producer_s_offers_are_passed_on_untouched(rig: HubRig) -> None:
     rig.open(config={"relay": "p2p"})
     rig.join("robot", "producer")
     rig.join("ann", "consumer")
-    rig.send(OFFER, "robot", sdp="v=0\r\nwhatever", target_consumer="ann")
+    rig.send(OFFER, "robot", sdp=SDP, target_consumer="ann")
     passed = await rig.heard(OFFER, "ann")
-    assert passed == {"offer": {"type": "offer", "sdp": "v=0\r\nwhatever"}, "from_producer": "robot"}
+    assert passed == {"offer": {"type": "offer", "sdp": SDP}, "from_producer": "robot"}
     rig.send(ANSWER, "ann", sdp="yes", target_producer="robot")
     answer = await rig.heard(ANSWER, "robot")
     assert answer == {"answer": {"type": "answer", "sdp": "yes"}, "from_consumer": "ann"}
@@ -204,9 +205,28 @@ async def test_p2p_rooms_and_unreadable_offers_are_passed_on_untouched(rig: HubR
     rig.send(ICE, "ann", candidate=candidate, target_producer="robot")
     assert (await rig.heard(ICE, "robot"))["from_consumer"] == "ann"
     assert rig.hub.peers == 0
+    rig.join("watcher", "consumer", media="jpeg")
+    for sdp, target, code in ((SDP, "watcher", "not_webrtc"), ("m=video nonsense", "ann", "invalid_input")):
+        rig.send(OFFER, "robot", sdp=sdp, target_consumer=target)
+        assert (await rig.heard(ERROR, "robot"))["code"] == code
     rig.open()
     rig.send(OFFER, "robot", sdp="m=video nonsense", target_consumer="ann")
-    assert (await rig.heard(OFFER, "ann"))["offer"]["sdp"] == "m=video nonsense"
+    assert "cannot be read" in (await rig.heard(ERROR, "robot"))["message"]
+    assert not any(kind == OFFER for kind, _, _ in rig.said)
+
+
+@pytest.mark.parametrize("is_ros_only", [False, True])
+async def test_only_the_producer_s_pictures_reach_the_topic(rig: HubRig, is_ros_only: bool) -> None:
+    """Also of a producer none, where only the robot side produces."""
+    rig.topics.listeners[ROOM] = 1
+    rig.open(is_ros_only=is_ros_only)
+    rig.join("mallory", "producer" if is_ros_only else "consumer")
+    rig.join("ann", "consumer")
+    for target in ("arena", "ann"):
+        rig.send(OFFER, "mallory", sdp=SDP, target_consumer=target)
+        assert (await rig.heard(ERROR, "mallory"))["code"] == "not_producer"
+    assert rig.hub.peers == 0 and not any(kind in {OFFER, ANSWER} for kind, _, _ in rig.said)
+    assert rig.topics.published == []
 
 
 @pytest.mark.parametrize(
