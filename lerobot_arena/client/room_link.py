@@ -112,6 +112,11 @@ class RoomLink:
         return self._server_latched or self._pending_stop is not None
 
     @property
+    def is_latched_there(self) -> bool:
+        """By the server, as far as it was heard."""
+        return self._server_latched
+
+    @property
     def is_over(self) -> bool:
         """It does not come back by itself: closed, or let go for good."""
         return self._task is None or self._task.done()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rooms over REST: made, listed, looked into, commanded and deleted. Joining one: joint_room.py, picture_room.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lerobot_arena.client import answers
@@ -55,9 +55,20 @@ def create_room(
     *,
     name: str | None = None,
     max_consumers: int | None = None,
+    unit: str | None = None,
+    joint_names: Sequence[str] | None = None,
 ) -> Call[answers.RoomMade]:
-    """Make a joint room; without an id it gets one. The same again by the same owner changes nothing."""
-    body = {"room_id": room_id, "name": name, "max_consumers": max_consumers}
+    """Make a joint room; without an id it gets one. The same again by the same owner changes nothing.
+
+    With `unit` or `joint_names` it takes these joints only, within that unit's ranges.
+    """
+    body = {
+        "room_id": room_id,
+        "name": name,
+        "max_consumers": max_consumers,
+        "unit": unit,
+        "joint_names": list(joint_names) if joint_names is not None else None,
+    }
     return _made(ROBOTICS, workspace_id, body)
 
 
