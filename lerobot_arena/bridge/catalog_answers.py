@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seed 2's manifests of published items, exactly as its schemas have them; ours are added at the end."""
 
+import json
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
+
+from fastapi.responses import Response
 
 from lerobot_arena.bridge.arena_answers import iso
 from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, Item
@@ -66,6 +70,12 @@ def manifest(item: Item, base_url: str) -> dict[str, Any]:
         "previewUrl": absolute("preview"),
         "transform": facts.get("transform") or _STILL,
     }
+
+
+def listed(items: Iterable[Item], base_url: str) -> Response:
+    """Many manifests, encoded one by one: the encoder lets no other thread run before it is through."""
+    entries = [json.dumps(manifest(item, base_url), allow_nan=False) for item in items]
+    return Response(f'{{"items":[{",".join(entries)}]}}', media_type="application/json")
 
 
 def _checkpoint(item: Item) -> dict[str, Any]:

@@ -10,14 +10,12 @@ from lerobot_arena.core.errors import InvalidInput, NotFound
 from lerobot_arena.platform.catalog import refs
 from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY
 from lerobot_arena.platform.deployments.browser_runtime import BrowserRuntime
-from lerobot_arena.platform.deployments.deployment import BROWSER, MUJOCO, PI0, ROBOT
+from lerobot_arena.platform.deployments.deployment import BROWSER, MUJOCO, PI0, ROBOT, RUNS
 from lerobot_arena.platform.deployments.fleet import Fleet
 from lerobot_arena.platform.deployments.mujoco_runtime import MujocoRuntime
 from lerobot_arena.platform.deployments.runtimes import Runtime, load_runtimes
 from lerobot_arena.platform.deployments.service import Deployments
 from lerobot_arena.platform.deployments.vla_runtime import VlaRuntime
-
-_RUNS = {BROWSER: POLICY, MUJOCO: POLICY, PI0: CHECKPOINT, ROBOT: CHECKPOINT}
 
 
 def build_deployments(
@@ -37,14 +35,14 @@ def build_deployments(
         """Raises InvalidInput for what a runtime of ours cannot run; of another's we don't know."""
         name = str(refs.parse(ref, "policyRef"))
         is_ours = runtimes[kind] is own.get(kind)
-        for wanted in [_RUNS[kind]] if is_ours else [POLICY, CHECKPOINT]:
+        for wanted in [RUNS[kind]] if is_ours else [POLICY, CHECKPOINT]:
             try:
                 return shelf.get(wanted, name).ref
             except NotFound:
                 continue
-        needs = f"{kind} runs a {_RUNS[kind]}" if is_ours else "a deployment needs a policy or a checkpoint"
+        needs = f"{kind} runs a {RUNS[kind]}" if is_ours else "a deployment needs a policy or a checkpoint"
         raise InvalidInput(
-            f"policyRef: there is no {_RUNS[kind] if is_ours else 'such item'} {name[:200]!r}; {needs}."
+            f"policyRef: there is no {RUNS[kind] if is_ours else 'such item'} {name[:200]!r}; {needs}."
         )
 
     return Deployments(

@@ -26,7 +26,7 @@ from lerobot_arena.platform.catalog.shipped import seed_catalog
 from lerobot_arena.platform.datasets.links import Links
 from lerobot_arena.platform.datasets.service import Datasets
 from lerobot_arena.platform.datasets.store import DatasetStore
-from lerobot_arena.platform.deployments.deployment import BROWSER
+from lerobot_arena.platform.deployments.deployment import BROWSER, RUNS
 from lerobot_arena.platform.deployments.store import DeploymentStore, default_run
 from lerobot_arena.platform.storage.blobs import Blobs
 
@@ -95,9 +95,9 @@ class Published:
             route = "/" + ("/".join(map(str, names)) if all(names) else item.ref)
             self.deployed.save_rollout(default_run(item, route, BROWSER))
 
-    def is_in_use(self, policy: str) -> bool:
-        """A deployment runs it. Blocking."""
-        return bool(self.deployed.uses(policy))
+    def is_in_use(self, kind: str, ref: str) -> bool:
+        """A deployment runs it; a policy and a checkpoint may have the same name. Blocking."""
+        return any(RUNS.get(one.kind, kind) == kind for one in self.deployed.uses(ref))
 
     def note_vote(self) -> None:
         """There is a vote more than in the table."""

@@ -215,4 +215,4 @@ def test_the_estop_answers_while_a_file_is_checked(world: World) -> None:
             slowest_s, stops = max(slowest_s, time.monotonic() - begin), stops + 1
     assert [check.result().status_code for check in checks] == [201, 400, 400] * 2
     # Without a child process it would wait for all of them.
-    assert stops >= 3 and slowest_s < 2.0, (stops, slowest_s)
+    assert stops >= 3 and slowest_s < 5.0, (stops, slowest_s)

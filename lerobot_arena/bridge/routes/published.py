@@ -8,11 +8,13 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from lerobot_arena.bridge.byte_range import byte_range
-from lerobot_arena.bridge.catalog_answers import manifest
+from lerobot_arena.bridge.catalog_answers import listed, manifest
 from lerobot_arena.bridge.deps import PrincipalDep, ServicesDep
 from lerobot_arena.bridge.policy_source import CatalogReference
 from lerobot_arena.bridge.services import Services
+from lerobot_arena.bridge.session_book import BookedSession
 from lerobot_arena.core.errors import Conflict, NotFound
+from lerobot_arena.core.principal import Principal
 from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, SCENE
 
 router = APIRouter(prefix="/api/catalog", tags=["Catalog"])
@@ -50,29 +52,43 @@ async def get_file(
 ) -> Response:
     """A published file; ranges as browsers ask for them. A path always has the same bytes."""
     published = services.published
-    if not await published.desk.ask(lambda: published.shelf.has_file(sha256)):
-        raise NotFound("There is no such file.")
-    size = await published.desk.ask(lambda: published.blobs.size(sha256))
-    part = byte_range(requested, size)
-    if part is None:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
-    headers = {**part.headers(), "ETag": f'"{sha256}"', "Cache-Control": _FOREVER}
     media = _MEDIA.get(name.rsplit(".", 1)[-1].lower(), "application/octet-stream")
-    blocks = published.blobs.read(sha256, part.begin, part.end)
-    return StreamingResponse(blocks, 206 if part.is_part else 200, headers, media)
+
+    def work() -> Response:
+        if not published.shelf.has_file(sha256):
+            raise NotFound("There is no such file.")
+        size = published.blobs.size(sha256)
+        part = byte_range(requested, size)
+        if part is None:
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+        headers = {**part.headers(), "ETag": f'"{sha256}"', "Cache-Control": _FOREVER}
+        blocks = published.blobs.read(sha256, part.begin, part.end)
+        return StreamingResponse(blocks, 206 if part.is_part else 200, headers, media)
+
+    return await published.desk.ask(work)
 
 
-def _sessions_of(services: Services, ref: str) -> list[str]:
-    """Ids of sessions whose policy is a version of this checkpoint."""
+def _sessions_of(services: Services, ref: str) -> list[BookedSession]:
+    """Sessions whose policy is a version of this checkpoint."""
     found = []
     for session in services.book.all():
         reference = CatalogReference.parse(session.record.policy_reference)
         if reference is not None and reference.ref == ref:
-            found.append(session.wanted.session_id)
+            found.append(session)
     return found
 
 
-@router.get("/{kinds}")
+def _check_no_session(services: Services, ref: str, caller: Principal) -> None:
+    """Raises Conflict, which names sessions only to those who may see them: trials are blind."""
+    sessions = _sessions_of(services, ref)
+    seen = [one.wanted.session_id for one in sessions if caller.sees(one.record.owner)]
+    if seen:
+        raise Conflict(f"Checkpoint {ref} drives session {seen[0]}: delete that first.")
+    if sessions:
+        raise Conflict(f"A session of somebody else uses checkpoint {ref}: try again when it has ended.")
+
+
+@router.get("/{kinds}", response_model=dict[str, Any])
 async def list_items(
     kinds: Kinds,
     request: Request,
@@ -81,23 +97,23 @@ async def list_items(
     q: Annotated[str, Query(max_length=200, description="Words to look for.")] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     skip: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-) -> dict[str, Any]:
+) -> Response:
     """Newest versions, last updated first."""
-    published = services.published
-    items = await published.desk.ask(
-        lambda: published.shelf.list(kinds.kind, owner=owner, text=q, limit=limit, skip=skip)
+    published, root = services.published, str(request.base_url)
+    return await published.desk.ask(
+        lambda: listed(published.shelf.list(kinds.kind, owner=owner, text=q, limit=limit, skip=skip), root)
     )
-    return {"items": [manifest(item, str(request.base_url)) for item in items]}
 
 
-@router.get("/{kinds}/{owner}/{slug:path}/versions")
+@router.get("/{kinds}/{owner}/{slug:path}/versions", response_model=dict[str, Any])
 async def list_versions(
     kinds: Kinds, owner: Slug, slug: Slug, request: Request, services: ServicesDep
-) -> dict[str, Any]:
+) -> Response:
     """All versions, newest first."""
-    published = services.published
-    items = await published.desk.ask(lambda: published.shelf.versions(kinds.kind, f"{owner}/{slug}"))
-    return {"items": [manifest(item, str(request.base_url)) for item in items]}
+    published, root = services.published, str(request.base_url)
+    return await published.desk.ask(
+        lambda: listed(published.shelf.versions(kinds.kind, f"{owner}/{slug}"), root)
+    )
 
 
 @router.get("/{kinds}/{owner}/{slug:path}")
@@ -107,7 +123,7 @@ async def get_item(
     slug: Slug,
     request: Request,
     services: ServicesDep,
-    version: Annotated[int | None, Query(ge=1)] = None,
+    version: Annotated[int | None, Query(ge=1, le=10**9)] = None,
 ) -> dict[str, Any]:
     """One item."""
     published = services.published
@@ -123,14 +139,12 @@ async def delete_item(
     published, ref = services.published, f"{owner}/{slug}"
     if owner != caller.name and not caller.is_admin:
         raise NotFound(f"You have no {kinds.kind} {ref[:200]!r}.")
-
-    sessions = _sessions_of(services, ref) if kinds.kind == CHECKPOINT else []
+    if kinds.kind == CHECKPOINT:
+        _check_no_session(services, ref, caller)
 
     def work() -> None:
-        if kinds.kind in {POLICY, CHECKPOINT} and published.is_in_use(ref):
+        if kinds.kind in {POLICY, CHECKPOINT} and published.is_in_use(kinds.kind, ref):
             raise Conflict(f"{kinds.kind.capitalize()} {ref} is deployed: delete its deployments first.")
-        if sessions:
-            raise Conflict(f"Checkpoint {ref} drives session {sessions[0]}: delete that first.")
         published.checkpoints.forget(published.publisher.delete(kinds.kind, ref))
 
     await published.desk.ask(work)

@@ -102,14 +102,13 @@ async def pane_model(matchup_id: str, simulation_id: str, services: ServicesDep)
     """The pane's network, under no name that tells which one it is."""
     published = services.published
 
-    def work() -> tuple[str, int]:
+    def work() -> Response:
         matchup, side = published.arena.find_side(matchup_id, simulation_id)
         sha256 = model_of(published.shelf, matchup, side).sha256
-        return sha256, published.blobs.size(sha256)
+        headers = {"Content-Length": str(published.blobs.size(sha256)), "Cache-Control": "no-store"}
+        return StreamingResponse(published.blobs.read(sha256), 200, headers, "application/octet-stream")
 
-    sha256, size = await published.desk.ask(work)
-    headers = {"Content-Length": str(size), "Cache-Control": "no-store"}
-    return StreamingResponse(published.blobs.read(sha256), 200, headers, "application/octet-stream")
+    return await published.desk.ask(work)
 
 
 @owners.get("/{owner}", include_in_schema=False)

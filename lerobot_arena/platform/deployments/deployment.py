@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY
 
 STARTING, IDLE, PROCESSING, FAILED = "starting", "idle", "processing", "failed"
 
@@ -28,6 +29,9 @@ KINDS = (
     ROBOT,
 )
 """All that seed 2 names; which of them can run here, the table of runtimes says."""
+
+RUNS = {BROWSER: POLICY, MUJOCO: POLICY, PI0: CHECKPOINT, ROBOT: CHECKPOINT}
+"""Which kind of item our own runtimes run."""
 
 DEFAULT_IDLE_S = 1800
 MOST_INSTANCES = 16
