@@ -12,7 +12,7 @@ from lerobot_arena.platform.arena.ratings import (
     BOTH_BAD,
     BOTH_GOOD,
     CENTRE,
-    FEWEST_VOTES,
+    FEWEST_VOTERS,
     LEFT,
     POINTS,
     RIGHT,
@@ -75,11 +75,12 @@ def test_sides_do_not_matter() -> None:
 
 
 def test_nobody_leads_before_the_intervals_part() -> None:
-    few = [Vote("a", "b", LEFT, str(voter)) for voter in range(FEWEST_VOTES)]
+    few = [Vote("a", "b", LEFT, str(voter)) for voter in range(FEWEST_VOTERS)]
     split = [Vote("a", "b", LEFT if voter % 2 else RIGHT, str(voter)) for voter in range(100)]
     many = [Vote("a", "b", LEFT if voter % 5 else RIGHT, str(voter)) for voter in range(200)]
     assert rate([]).winner is None
     assert rate(few[:-1]).rows[0].low is None
+    assert rate(few).rows[0].low is not None and rate(few).winner is None, "five who agree may be chance"
     assert rate(split).winner is None
     assert rate(many).winner == "a"
 
@@ -91,6 +92,34 @@ def test_one_voter_with_a_thousand_votes_cannot_win_by_itself() -> None:
     table = rate([*honest, *flood])
     b = next(row for row in table.rows if row.policy == "b")
     assert table.winner is None and b.low is not None and b.low < CENTRE
+
+
+@pytest.mark.parametrize("count", [5, 20, 50])
+@pytest.mark.parametrize("voters", [1, 2])
+def test_one_or_two_voters_decide_nothing_however_often_they_vote(voters: int, count: int) -> None:
+    table = rate([Vote("a", "b", LEFT, str(number % voters)) for number in range(count)])
+    assert table.winner is None and all(row.low is None for row in table.rows)
+
+
+def test_votes_of_few_who_agree_leave_an_interval_wide() -> None:
+    """Resampling five who all say the same gives the same each time."""
+    once = [Vote("a", "b", LEFT, str(voter)) for voter in range(FEWEST_VOTERS)]
+    for votes in (once, once * 50):
+        table = rate(votes)
+        assert table.winner is None
+        for row in table.rows:
+            assert row.low is not None and row.high is not None and row.high - row.low > 400
+            assert row.low <= row.rating <= row.high
+
+
+def test_who_leads_without_an_interval_keeps_others_from_winning() -> None:
+    known = [Vote("a", "b", LEFT if voter % 5 else RIGHT, str(voter)) for voter in range(200)]
+    new = [Vote("new", "a", LEFT, str(voter)) for voter in range(FEWEST_VOTERS - 1)]
+    assert rate(known, ["idle"]).winner == "a", "nobody has to clear what has no votes"
+    table = rate([*known, *new])
+    assert table.rows[0].policy == "new" and table.rows[0].low is None and table.winner is None
+    lost = rate([*known, Vote("a", "new", LEFT, "0")])
+    assert lost.rows[0].policy == "a" and lost.winner is None, "one vote says too little of the newcomer"
 
 
 def test_who_never_met_the_others_has_no_interval() -> None:

@@ -4,7 +4,9 @@
 P(a beats b) = σ(θa − θb), R. A. Bradley and M. E. Terry, Biometrika 39 (1952); a tie counts as half a win and half a
 loss. Ratings are 1500 + θ · 400 / ln 10, so that 400 points are odds of ten to one. A normal prior around 1500 keeps a
 policy with a perfect record finite. Intervals are percentiles over resampled *voters*, not votes, because the votes of
-one person are not independent (cluster bootstrap; A. C. Davison and D. V. Hinkley, Bootstrap Methods, §3.8).
+one person are not independent (cluster bootstrap; A. C. Davison and D. V. Hinkley, Bootstrap Methods, §3.8). Few voters
+who agree resample to themselves, so an interval is never narrower than the posterior's own, in which all that one voter
+says about a pair counts once.
 """
 
 from collections.abc import Sequence
@@ -20,9 +22,9 @@ CENTRE = 1500.0
 POINTS = 400.0 / np.log(10.0)
 PRIOR_POINTS = 350.0
 BOOTSTRAPS = 400
-FEWEST_VOTES = 5
+FEWEST_VOTERS = 5
 """Below it an interval would only pretend to know something."""
-_INTERVAL = (0.025, 0.975)
+_INTERVAL, _DEVIATIONS = (0.025, 0.975), 1.96
 _LONGEST_STEP, _MOST_STEPS, _CLOSE = 2.0, 60, 1e-9
 
 LEFT, RIGHT, BOTH_GOOD, BOTH_BAD = "left", "right", "both_good", "both_bad"
@@ -59,7 +61,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Standings:
-    """The table, best first; `winner` only when its interval lies above every other."""
+    """The table, best first; `winner` is the first row when its interval lies above that of all others with votes."""
 
     rows: tuple[Standing, ...]
     winner: str | None
@@ -86,9 +88,13 @@ def rate(
         return Standings((), None)
     edges, n, score = _tally(games, np.ones((1, games.voters)))
     strengths = _fit(edges, n, score, len(games.policies))[0]
-    low, high = _intervals(games, seed, bootstraps)
+    group = _connected(games)
+    voices = _one_voice_each(games)
+    resampled = _resampled(games, strengths, seed, bootstraps)
+    posterior = _posterior(voices, int(group.sum()))
+    low, high = np.minimum(resampled[0], posterior[0]), np.maximum(resampled[1], posterior[1])
     wins, losses, ties = _counts(games)
-    is_known = _connected(games) & (wins + losses + ties >= FEWEST_VOTES)
+    is_known = group & (_voters_of_each(voices) >= FEWEST_VOTERS)
     rows = [
         Standing(
             policy,
@@ -122,9 +128,14 @@ def _as_games(votes: Sequence[Vote], policies: Sequence[str]) -> _Games:
     )
 
 
+def _ordered(games: _Games) -> tuple[Ints, Ints]:
+    """The pair of each vote, whichever was on the left."""
+    return np.minimum(games.first, games.second), np.maximum(games.first, games.second)
+
+
 def _tally(games: _Games, weights: Floats) -> tuple[Ints, Floats, Floats]:
     """Pairs E×2 that met, and per set of voter weights (B×V) their number of games and first's score, both B×E."""
-    low, high = np.minimum(games.first, games.second), np.maximum(games.first, games.second)
+    low, high = _ordered(games)
     score = np.where(games.first < games.second, games.score, 1.0 - games.score)
     pairs, pair_of = np.unique(np.stack([low, high], axis=1), axis=0, return_inverse=True)
     pair_of = pair_of.reshape(-1)
@@ -162,10 +173,42 @@ def _fit(edges: Ints, n: Floats, score: Floats, size: int) -> Floats:
     return strengths
 
 
-def _intervals(games: _Games, seed: int, bootstraps: int) -> tuple[Floats, Floats]:
+def _one_voice_each(games: _Games) -> _Games:
+    """All that a voter said about a pair as one vote, of their mean score."""
+    size, low, high = len(games.policies), *_ordered(games)
+    score = np.where(games.first < games.second, games.score, 1.0 - games.score)
+    keys, vote_of = np.unique((low * size + high) * games.voters + games.voter, return_inverse=True)
+    means = np.bincount(vote_of, score, len(keys)) / np.bincount(vote_of, minlength=len(keys))
+    pair, voter = np.divmod(keys, max(games.voters, 1))
+    first, second = np.divmod(pair, size)
+    return _Games(games.policies, first, second, means, voter, games.voters)
+
+
+def _voters_of_each(games: _Games) -> Ints:
+    players = np.concatenate([games.first, games.second])
+    told = np.unique(players * max(games.voters, 1) + np.concatenate([games.voter, games.voter]))
+    return np.bincount(told // max(games.voters, 1), minlength=len(games.policies))
+
+
+def _posterior(games: _Games, group: int) -> tuple[Floats, Floats]:
+    """Laplace's interval: mode and curvature there; right for policies that belong to a group of that size."""
+    edges, n, score = _tally(games, np.ones((1, games.voters)))
+    size, (a, b) = len(games.policies), edges.T
+    mode = _fit(edges, n, score, size)[0]
+    p = 1.0 / (1.0 + np.exp(mode[b] - mode[a]))
+    hessian, precision = np.zeros((size, size)), (POINTS / PRIOR_POINTS) ** 2
+    hessian[a, b] = hessian[b, a] = -n[0] * p * (1.0 - p)
+    hessian[np.diag_indices(size)] = precision - hessian.sum(axis=1)
+    # Ratings are relative to the mean of those that have met, whose own uncertainty is none of theirs.
+    variance = np.diag(np.linalg.inv(hessian)) - 1.0 / (precision * group)
+    reach = _DEVIATIONS * np.sqrt(np.maximum(variance, 0.0))
+    return mode - reach, mode + reach
+
+
+def _resampled(games: _Games, strengths: Floats, seed: int, bootstraps: int) -> tuple[Floats, Floats]:
     size = len(games.policies)
     if not games.voters or bootstraps < 1:
-        return np.zeros(size), np.zeros(size)
+        return strengths, strengths
     random = np.random.default_rng(seed)
     # A block at a time: memory must not grow with the number of voters times that of bootstraps.
     block = max(1, min(bootstraps, 4_000_000 // max(games.voters, size * size, 1)))
@@ -201,8 +244,9 @@ def _connected(games: _Games) -> NDArray[np.bool_]:
 
 
 def _winner(rows: Sequence[Standing]) -> str | None:
-    best = max((row for row in rows if row.low is not None), key=lambda row: row.rating, default=None)
-    if best is None or best.low is None or len(rows) < 2:
+    best, *others = rows
+    lead = best.low
+    highs = [row.high for row in others if row.counted_votes]
+    if lead is None or not highs:
         return None
-    others = [row.high for row in rows if row is not best and row.high is not None]
-    return best.policy if others and all(best.low > high for high in others) else None
+    return best.policy if all(high is not None and high < lead for high in highs) else None
