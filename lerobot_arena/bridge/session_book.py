@@ -2,6 +2,7 @@
 """All wanted sessions in memory, in step with the database and with what is published."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,8 @@ from lerobot_arena.core.clock import seconds_between
 from lerobot_arena.core.errors import Conflict, NotFound
 from lerobot_arena.core.guard_config import RunWanted
 from lerobot_arena.core.session import PAUSED, RUNNING, GuardState, SessionsWanted, SessionWanted
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -170,7 +173,10 @@ class SessionBook:
             )
         )
         for listener in self.listeners:
-            listener(self.all())
+            try:
+                listener(self.all())
+            except Exception:  # the sessions are written already, and e-stops depend on their being there
+                _log.exception("A listener to the sessions failed.")
 
     def _on_guard(self, before: GuardState | None, now: GuardState) -> None:
         session = self._sessions.get(now.session_id)
