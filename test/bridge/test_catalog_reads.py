@@ -104,7 +104,7 @@ async def test_a_deployment_keeps_what_it_runs_and_nothing_of_the_same_name(rig:
         put(rig, kind, "anna/x")
     deployed = rig.services.published.deployed
     for kind, kept, free in ((BROWSER, "policies", "checkpoints"), (PI0, "checkpoints", "policies")):
-        names = {"id": "d", "owner": "anna", "title": "D", "slug": "d", "policy": "anna/x"}
+        names: dict[str, Any] = {"id": "d", "owner": "anna", "title": "D", "slug": "d", "policy": "anna/x"}
         deployed.insert(Deployment(**names, kind=kind, scale=Scale(), created_at=1.0))
         async with rig.caller(token) as anna:
             answer = await anna.delete(f"/api/catalog/{kept}/anna/x")

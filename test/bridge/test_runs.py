@@ -3,6 +3,7 @@
 
 import json
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,13 @@ async def test_a_run_that_is_not_there_is_404_for_people_and_for_programs(shop: 
     assert page.status_code == 404 and page.headers["content-type"].startswith("text/html")
     answer = await shop.http.get(f"{path}/run.json")
     assert answer.status_code == 404 and answer.json()["detail"]
+
+
+async def test_a_path_of_many_segments_is_no_run(shop: Rig) -> None:
+    begin = time.monotonic()
+    for end in ("", "/run.json"):
+        assert (await shop.http.get("/a" * 32_000 + end)).status_code == 404
+    assert time.monotonic() - begin < 5.0
 
 
 async def test_a_policy_without_a_default_robot_runs_where_it_is_told(shop: Rig) -> None:

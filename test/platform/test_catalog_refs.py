@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Owners, slugs, references and the paths of runs."""
 
+import time
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from lerobot_arena.core.errors import InvalidInput
@@ -34,6 +36,9 @@ def test_slugs_that_can_stand_in_a_url(slug: str) -> None:
         "<a>",
         "a?b",
         "a#",
+        "versions",
+        "cart/versions",
+        "cart/run.json/",
     ],
 )
 def test_slugs_that_cannot(slug: str) -> None:
@@ -69,6 +74,21 @@ def test_the_next_free_slug() -> None:
     assert refs.next_free("my-scene", ["my-scene", "my-scene-2"]) == "my-scene-3"
 
 
+_SEGMENTS = st.from_regex(r"[a-z]([a-z.]{0,62}[a-z])?", fullmatch=True)
+
+
+@given(st.lists(_SEGMENTS, min_size=1, max_size=4).map("/".join), st.integers(1, 30))
+@example("a" * 64, 12)
+@example("/".join(["a" * 64, "b" * 61, "c"]), 1)
+def test_the_next_free_slug_is_a_slug_however_long_the_first_was(slug: str, count: int) -> None:
+    assume(len(slug) <= refs.LONGEST_SLUG and slug.rpartition("/")[2] not in refs.ROUTES_BELOW)
+    taken = {slug}
+    for _ in range(count):
+        found = refs.next_free(slug, taken)
+        assert refs.check_slug(found) == found and found not in taken
+        taken.add(found)
+
+
 @pytest.mark.parametrize(
     ("title", "slug"),
     [("My G1 browser!", "my-g1-browser"), ("Ünïts", "n-ts"), ("", "x"), ("—", "x"), ("a" * 99, "a" * 60)],
@@ -80,6 +100,12 @@ def test_a_slug_for_a_title(title: str, slug: str) -> None:
 @given(st.text(max_size=200))
 def test_any_title_has_a_good_slug(title: str) -> None:
     assert refs.check_slug(refs.slug_of(title, "untitled"))
+
+
+def test_a_path_of_any_length_is_read_at_once() -> None:
+    begin = time.monotonic()
+    assert list(refs.ways_to_read(["a"] * 32_000)) == []
+    assert time.monotonic() - begin < 5.0
 
 
 def test_a_short_path_is_one_thing() -> None:

@@ -10,7 +10,9 @@ from lerobot_arena.core.errors import InvalidInput
 DEFAULT_SCENE_SLUG = "my-scene"
 DEFAULT_SCENE = "chasebrignac/parkour"
 MOST_SEGMENTS = 4
-LONGEST_SLUG = 128
+LONGEST_SLUG, LONGEST_SEGMENT = 128, 64
+ROUTES_BELOW = frozenset({"run.json", "versions"})
+"""What routes have behind an item's slug; as a slug's last segment it would be the other thing's."""
 _SEGMENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?", re.ASCII)
 _OWNER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,37}[a-z0-9])?", re.ASCII)
 _GAPS = re.compile(r"[^a-z0-9]+", re.ASCII)
@@ -54,6 +56,10 @@ def check_slug(text: str, what: str = "slugPath") -> str:
             f"{what} {text[:80]!r} must be 1 to {MOST_SEGMENTS} names with '/' between them, each of up to 64 letters, "
             "digits, dots, hyphens and underscores, beginning with a letter or digit and not ending with a dot."
         )
+    if parts[-1] in ROUTES_BELOW:
+        raise InvalidInput(
+            f"{what} cannot end in {parts[-1]!r}: this server answers with something else there."
+        )
     return clean
 
 
@@ -77,11 +83,13 @@ def parse(text: str, what: str = "ref") -> Ref:
 
 
 def next_free(slug: str, taken: Collection[str]) -> str:
-    """`slug`, or the first of slug-2, slug-3, … that nobody has."""
+    """`slug`, or the first of slug-2, slug-3, … that nobody has; a long one is cut so that the number fits."""
     number, candidate = 1, slug
     while candidate in taken:
         number += 1
-        candidate = f"{slug}-{number}"
+        end = f"-{number}"
+        before, slash, last = slug[: LONGEST_SLUG - len(end)].rstrip("/").rpartition("/")
+        candidate = f"{before}{slash}{last[: LONGEST_SEGMENT - len(end)]}{end}"
     return candidate
 
 
@@ -96,7 +104,8 @@ def ways_to_read(segments: Sequence[str]) -> Iterator[Composed]:
     Slugs may have several segments, so a path alone does not tell; the catalog knows which of these exist.
     """
     parts = [part for part in segments if part]
-    if len(parts) < 2:
+    # Anybody may send a path of any length, and the readings below grow with its square.
+    if not 2 <= len(parts) <= 3 * (MOST_SEGMENTS + 1):
         return
     owner, rest = parts[0], parts[1:]
     if len(rest) <= MOST_SEGMENTS:
