@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from lerobot_arena.client import wire
 
-_MOST_CONTROLS = 64
+MOST_CONTROLS = 64
 
 
 class Outgoing:
@@ -18,7 +18,7 @@ class Outgoing:
 
     def __init__(self) -> None:
         self._urgent: deque[str] = deque(maxlen=4)
-        self._controls: deque[str] = deque(maxlen=_MOST_CONTROLS)
+        self._controls: deque[str] = deque()
         self._joints: dict[str, tuple[float, int]] = {}
         self._frame: tuple[bytes, int] | None = None
         self._filled = asyncio.Event()
@@ -32,10 +32,13 @@ class Outgoing:
         self._urgent.append(text)
         self._filled.set()
 
-    def put_control(self, text: str) -> None:
-        """In order."""
+    def put_control(self, text: str) -> bool:
+        """In order; False when so many wait that this one is not said."""
+        if len(self._controls) >= MOST_CONTROLS:
+            return False
         self._controls.append(text)
         self._filled.set()
+        return True
 
     def put_joints(self, joints: Mapping[str, float], stamp_ns: int) -> None:
         """Newer values replace those that wait; joints that are not named keep theirs, and their stamp."""

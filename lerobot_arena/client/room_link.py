@@ -154,10 +154,10 @@ class RoomLink:
     # Saying
 
     def say(self, message: dict[str, Any]) -> bool:
-        """A control message; False when the link is down."""
-        if self._is_joined:
-            self.outgoing.put_control(wire.write(message))
-        return self._is_joined
+        """A control message; False when the link is down, or too many wait already."""
+        is_said = self._is_joined and self.outgoing.put_control(wire.write(message))
+        self.counters["unsent"] += not is_said
+        return is_said
 
     async def emergency_stop(self, reason: str, timeout_s: float) -> None:
         """Latch, here at once, and see it confirmed. Raises NotAnswering: it will be the first thing said later."""
@@ -212,13 +212,14 @@ class RoomLink:
     async def _welcomed(self, socket: "ClientConnection", begun_ns: int) -> None:
         """Until `joined`; what comes before it is for consumers."""
         while True:
-            message = wire.read(await socket.recv())
+            data = await socket.recv()
+            message = wire.read(data)
             now_ns = time.monotonic_ns()
             if message["type"] == "error":
                 raise wire.refusal_of(message)
             if message["type"] == "joined":
                 break
-            self._on_message(message, now_ns)
+            self._hear(data)
         self._tune(message, begun_ns, now_ns)
         self.joined = message
         self._is_joined, self._heard_ns, self._beat_ns = True, now_ns, 0
@@ -253,9 +254,18 @@ class RoomLink:
                 socket = await self._join_again(backoff)
                 self.counters["reconnects"] += 1
         except ArenaError as error:
-            self.failure = error
             _log.warning("Room %s: %s", self.place.room_id, error)
-            self._tell_change(False, str(error))
+            self._end(error)
+        except Exception as error:
+            _log.exception("Room %s", self.place.room_id)
+            self._end(
+                ArenaError(f"The link to room {self.place.room_id} ended by a fault of its own: {error!r}.")
+            )
+
+    def _end(self, error: ArenaError) -> None:
+        """For good: whoever waits is told."""
+        self.failure = error
+        self._tell_change(False, str(error))
 
     async def _join_again(self, backoff: Backoff) -> "ClientConnection":
         deadline = time.monotonic() + _ROOM_COMES_BACK_S
@@ -303,14 +313,19 @@ class RoomLink:
 
         with suppress(ConnectionClosed):  # the reader sees it too
             while True:
-                await socket.send(await self.outgoing.take())
+                try:
+                    data = await self.outgoing.take()
+                except Exception:  # such as a stamp that no frame holds: an e-stop behind it must go out
+                    self.counters["unsent"] += 1
+                    _log.exception("Room %s: this cannot be said", self.place.room_id)
+                    continue
+                await socket.send(data)
                 self.counters["sent"] += 1
 
     async def _beat(self) -> None:
         while True:
-            if not self._beat_ns:
+            if not self._beat_ns and self.say({"type": "heartbeat"}):
                 self._beat_ns = time.monotonic_ns()
-                self.say({"type": "heartbeat"})
             await asyncio.sleep(HEARTBEAT_S)
 
     def _hear(self, data: str | bytes) -> None:
@@ -324,9 +339,9 @@ class RoomLink:
             if message["type"] == "heartbeat_ack":
                 self._note_ack(message, now_ns)
             self._on_message(message, now_ns)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever somebody says, an e-stop after it is heard
             self.counters["malformed"] += 1
-            _log.debug("Room %s said what cannot be read: %s", self.place.room_id, error)
+            _log.debug("Room %s said what cannot be read: %r", self.place.room_id, error)
 
     def _note_ack(self, message: dict[str, Any], now_ns: int) -> None:
         if self._beat_ns:
