@@ -27,14 +27,20 @@ async def open_socket(
     connection: Connection, path: str, query: Mapping[str, Any] | None = None
 ) -> "ClientConnection":
     """An open socket. Raises Unavailable, NotAnswering or TooMany, which may pass, or what the bridge refused with."""
-    from websockets.asyncio.client import connect
+    from websockets.asyncio import client
     from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
+
+    class Connect(client.connect):
+        """A redirect would lead, with the token, to a host that nobody chose or allowed."""
+
+        def process_redirect(self, exc: Exception) -> Exception:
+            return exc
 
     url = connection.socket_url(path, query)
     context = connection.ssl_context()
     security: dict[str, Any] = {"ssl": context} if context is not None else {}
     try:
-        opened = await connect(
+        opened = await Connect(
             url,
             additional_headers=connection.headers(),
             proxy=True if connection.trusts_environment else None,

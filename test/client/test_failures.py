@@ -201,8 +201,9 @@ def test_a_redirect_takes_no_token_elsewhere(serving: Any, status: int) -> None:
     thief = serving(lambda _: answer(200, {"status": "healthy"}))
     server = serving(lambda _: answer(status, b"", f"Location: {thief.url}/health\r\n"))
     with Arena(server.url, "secret") as arena:
-        for call in (arena.health, arena.estop):
-            with pytest.raises(ArenaError):
+        joined, cycles = arena.join_robotics("w", "r"), arena.telemetry.live(reconnect=False)
+        for call in (arena.health, arena.estop, joined.open, lambda: next(cycles)):
+            with pytest.raises(ArenaError, match=str(status)):
                 call()
     assert thief.requests == []
 
