@@ -12,7 +12,13 @@ from lerobot_arena.cli.session import AsJson, Url
 from lerobot_arena.client.arena import Arena
 from lerobot_arena.core.errors import Conflict, InvalidInput, NotAnswering
 
-_ANSWERS = {"l": "left", "r": "right", "g": "both_good", "b": "both_bad"}
+# All that counts as an answer: "both" alone begins two of them.
+_ANSWERS = {
+    "left": ("l", "left"),
+    "right": ("r", "right"),
+    "both_good": ("g", "good", "both good"),
+    "both_bad": ("b", "bad", "both bad"),
+}
 _LOOK_S = 0.5
 # Beside both runs: two policies are loaded, two scenes set up; and somebody may pause.
 _LONGEST_WAIT_S = 420.0
@@ -45,8 +51,8 @@ def trial(
     """
     if policies and len(policies) != 2:
         raise InvalidInput(f"A trial compares two policies, not {len(policies)}.")
-    if vote is not None and vote not in _ANSWERS.values():
-        raise InvalidInput(f"--vote is one of {', '.join(_ANSWERS.values())}.")
+    if vote is not None and vote not in _ANSWERS:
+        raise InvalidInput(f"--vote is one of {', '.join(_ANSWERS)}.")
     pair = (policies[0], policies[1]) if policies else None
     with Arena(url) as arena:
         matchup: Any = arena.matchups.trial(pair, arm=arm, seconds=seconds, seed=seed)
@@ -83,7 +89,8 @@ def _wait(arena: Arena, matchup_id: str, timeout_s: float) -> Any:
 
 def _asked() -> str:
     while True:
-        answer = typer.prompt("Which was better? l(eft), r(ight), both g(ood), both b(ad)").strip().lower()
-        if answer[:1] in _ANSWERS:
-            return _ANSWERS[answer[:1]]
+        answer = typer.prompt("Which was better? l(eft), r(ight), both g(ood), both b(ad)")
+        said = " ".join(answer.lower().replace("_", " ").split())
+        if (winner := next((name for name, words in _ANSWERS.items() if said in words), None)) is not None:
+            return winner
         ERR.print("l, r, g or b.")
