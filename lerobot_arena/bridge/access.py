@@ -260,8 +260,9 @@ _CATALOG = [
     *account("GET", "/api/deployments", "", _LIST),
     *account("POST", "/api/deployments", CATALOG_WRITE),
     *account("GET", "/api/rollout", "", _LIST),
-    *account("GET DELETE", "/deployments/{owner}/{slug}", "", _ONE),
-    # Policies that see are sent pictures.
+    *account("GET", "/deployments/{owner}/{slug}", "", _ONE),
+    *account("DELETE", "/deployments/{owner}/{slug}", CATALOG_WRITE, _ONE),
+    # Which scope it needs, the kind of the deployment tells. Policies that see are sent pictures.
     *account("POST", "/deployments/{owner}/{slug}", "", _ONE, body_bytes=8_000_000),
     *public("GET", "/{owner}"),
     *public("GET", "/{owner}/{path:path}"),

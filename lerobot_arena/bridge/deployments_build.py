@@ -5,6 +5,7 @@ from functools import partial
 
 from lerobot_arena.bridge.published import Published
 from lerobot_arena.bridge.robot_runtime import RobotRuntime
+from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.core.clock import Clock
 from lerobot_arena.core.errors import InvalidInput, NotFound
 from lerobot_arena.platform.catalog import refs
@@ -19,14 +20,14 @@ from lerobot_arena.platform.deployments.vla_runtime import VlaRuntime
 
 
 def build_deployments(
-    published: Published, clock: Clock, robot: RobotRuntime, vla_device: str = "cpu"
+    published: Published, clock: Clock, robot: RobotRuntime, settings: Settings
 ) -> Deployments:
-    """Over the catalog; `robot` drives this machine's arms, policies that read a task compute on `vla_device`."""
+    """Over the catalog; `robot` drives this machine's arms, policies that read a task compute on the `vla_device`."""
     shelf, blobs = published.shelf, published.blobs
     own: dict[str, Runtime] = {
         BROWSER: BrowserRuntime(shelf),
         MUJOCO: MujocoRuntime(shelf, blobs),
-        PI0: VlaRuntime(lambda ref: published.checkpoints.place(ref).folder, device=vla_device),
+        PI0: VlaRuntime(lambda ref: published.checkpoints.place(ref).folder, device=settings.vla_device),
         ROBOT: robot,
     }
     runtimes = load_runtimes({kind: partial(own.__getitem__, kind) for kind in own})
@@ -46,5 +47,10 @@ def build_deployments(
         )
 
     return Deployments(
-        published.deployed, Fleet(runtimes, clock), clock, find_policy=find_policy, on_open=robot.sweep
+        published.deployed,
+        Fleet(runtimes, clock, max_instances=settings.max_instances),
+        clock,
+        find_policy=find_policy,
+        on_open=robot.sweep,
+        max_deployments=settings.max_deployments,
     )

@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
@@ -99,24 +100,27 @@ class Services:
 
     async def end_runs(self) -> None:
         """Stop the arms that move for trials and deployments, while the robot side answers; `close` does it too."""
-        await self.trials.close()
-        await self.deployments.close()
+        try:
+            await self.trials.close()
+        finally:
+            await self.deployments.close()
 
     async def close(self) -> None:
-        """Write what waits; give back files and threads."""
+        """Write what waits; give back files and threads: of each part, whatever another one raises."""
         if self.risk_log.note in self.feed.taps:
             self.feed.taps.remove(self.risk_log.note)
-        await self.end_runs()
-        await self.risk_log.close()
-        await self.remotes.close()
-        await self.rooms.close()
-        self.frames.close()
-        self.pool.shutdown(wait=False, cancel_futures=True)
-        self.callers.close()
-        await self.published.close()
-        await asyncio.to_thread(self.desk.close)
-        await asyncio.to_thread(self.audit.close)
-        self.store.close()
+        async with AsyncExitStack() as parts:  # from the last to the first
+            parts.callback(self.store.close)
+            parts.push_async_callback(asyncio.to_thread, self.audit.close)
+            parts.push_async_callback(asyncio.to_thread, self.desk.close)
+            parts.push_async_callback(self.published.close)
+            parts.callback(self.callers.close)
+            parts.callback(self.pool.shutdown, wait=False, cancel_futures=True)
+            parts.callback(self.frames.close)
+            parts.push_async_callback(self.rooms.close)
+            parts.push_async_callback(self.remotes.close)
+            parts.push_async_callback(self.risk_log.close)
+            parts.push_async_callback(self.end_runs)
 
     @property
     def accounts(self) -> Accounts:
@@ -197,7 +201,7 @@ def build_services(
         desk=AccountsDesk(accounts),
         audit=AuditLog(engine, max_entries=settings.audit_max_entries),
         published=published,
-        deployments=build_deployments(published, board.clock, robot, settings.vla_device),
+        deployments=build_deployments(published, board.clock, robot, settings),
         rooms=rooms,
         remotes=remotes,
         trials=PhysicalTrials(published, maker, verbs, book=book, board=board, link=link, settings=settings),

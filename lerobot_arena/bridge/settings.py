@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     max_watchers: Annotated[int, Field(ge=1)] = 64
     max_rooms: Annotated[int, Field(ge=1)] = 512
     max_participants: Annotated[int, Field(ge=2)] = 512
+    max_instances: Annotated[int, Field(ge=1)] = 8
+    max_deployments: Annotated[int, Field(ge=1)] = 32
     start_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     verb_timeout_s: Annotated[float, Field(gt=0)] = 5.0
     estop_timeout_s: Annotated[float, Field(gt=0)] = 2.0

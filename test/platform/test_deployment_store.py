@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lerobot_arena.core.errors import Conflict, NotFound
+from lerobot_arena.core.errors import Conflict
 from lerobot_arena.platform.deployments.deployment import MUJOCO, Deployment, Scale
 from lerobot_arena.platform.deployments.store import DEPLOYMENT, DeploymentStore, Rollout
 from lerobot_arena.platform.storage.database import open_engine
@@ -24,14 +24,13 @@ def store(tmp_path: Path) -> Iterator[DeploymentStore]:
 
 def test_a_deployment_comes_back_as_it_was(store: DeploymentStore) -> None:
     store.insert(ONE)
-    assert store.at("lab", "t") == ONE and store.uses("lab/p") == [ONE]
+    assert store.all() == [ONE] and store.uses("lab/p") == [ONE]
     store.note_use("d1", 9.0)
-    assert store.at("lab", "t") == replace(ONE, last_active_at=9.0, updated_at=9.0)
+    assert store.all() == [replace(ONE, last_active_at=9.0, updated_at=9.0)]
     with pytest.raises(Conflict):
         store.insert(replace(ONE, id="d2"))
     store.delete("d1")
-    with pytest.raises(NotFound):
-        store.at("lab", "t")
+    assert store.all() == []
 
 
 def test_each_owner_sees_their_own(store: DeploymentStore) -> None:

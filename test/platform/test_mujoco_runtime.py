@@ -64,12 +64,12 @@ async def test_a_bad_request_says_why_and_costs_nothing(instance: MujocoInstance
 
 
 async def test_a_killed_instance_is_lost_in_words_and_leaves_nothing(instance: MujocoInstance) -> None:
-    os.killpg(instance._process.pid, signal.SIGKILL)
+    os.killpg(instance._child._process.pid, signal.SIGKILL)
     with pytest.raises(Unavailable, match="ended"):
         await instance.ask({"seconds": 0.1})
     assert not instance.is_alive
     await instance.stop()
-    assert not instance._folder.exists()
+    assert not instance._child._folder.exists()
 
 
 async def test_the_scene_stands_around_the_robot(runtime: MujocoRuntime, tmp_path: Path) -> None:

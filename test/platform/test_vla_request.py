@@ -114,9 +114,9 @@ async def test_pictures_are_decoded_elsewhere_and_bad_ones_cost_nothing(pictures
 
 
 async def test_a_process_that_is_gone_is_said(pictures: Pictures) -> None:
-    os.killpg(pictures._process.pid, signal.SIGKILL)
+    os.killpg(pictures._child._process.pid, signal.SIGKILL)
     with pytest.raises(Unavailable, match="ended"):
         await pictures.decode({"front": picture(), "wrist": picture(4, 4)})
     assert not pictures.is_alive
     await pictures.close()
-    assert not pictures._folder.exists()
+    assert not pictures._child._folder.exists()

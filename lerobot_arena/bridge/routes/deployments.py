@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seed 2's deployments and rollouts, and the endpoints at which deployments answer."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Request
 
 from lerobot_arena.bridge.deployment_answers import CreateDeploymentRequest, deployment_answer, rollout_answer
+from lerobot_arena.bridge.deployment_request import read_body
 from lerobot_arena.bridge.deps import PrincipalDep, ServicesDep
 from lerobot_arena.bridge.services import Services
-from lerobot_arena.core.principal import SESSIONS_OPERATE, Principal
+from lerobot_arena.core.principal import CATALOG_WRITE, SESSIONS_OPERATE, Principal
 from lerobot_arena.platform.deployments.deployment import ROBOT, Deployment
 
 router = APIRouter(tags=["Deployments"])
+_ANY_OBJECT = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
-async def _own(services: Services, caller: Principal, owner: str, slug: str) -> Deployment:
+def _own(services: Services, caller: Principal, owner: str, slug: str) -> Deployment:
     """One that the caller may use. Raises NotFound, also for somebody else's."""
-    found = await services.deployments.at(owner, slug)
+    found = services.deployments.at(owner, slug)
     caller.check_sees(found.owner, f"Deployment {found.endpoint}")
     return found
 
@@ -50,6 +52,7 @@ async def create_deployment(
 async def list_rollouts(services: ServicesDep, caller: PrincipalDep) -> dict[str, Any]:
     """Default runs of the caller's policies, and their deployments' records, last changed first."""
     published = services.published
+    await services.deployments.write_rollouts()
     owner = None if caller.sees_all else caller.name
     found = await published.desk.ask(lambda: published.deployed.rollouts(owner))
     return {"rollouts": [rollout_answer(one) for one in found]}
@@ -60,23 +63,18 @@ async def get_deployment(
     owner: str, slug: str, services: ServicesDep, caller: PrincipalDep
 ) -> dict[str, Any]:
     """One of the caller's deployments."""
-    found = await _own(services, caller, owner, slug)
+    found = _own(services, caller, owner, slug)
     return {"deployment": deployment_answer(found, services.deployments.state(found))}
 
 
-@router.post("/deployments/{owner}/{slug}", summary="Ask a deployment")
+@router.post("/deployments/{owner}/{slug}", summary="Ask a deployment", openapi_extra=_ANY_OBJECT)
 async def ask_deployment(
-    owner: str,
-    slug: str,
-    services: ServicesDep,
-    caller: PrincipalDep,
-    body: Annotated[dict[str, Any] | None, Body()] = None,
+    owner: str, slug: str, request: Request, services: ServicesDep, caller: PrincipalDep
 ) -> dict[str, Any]:
     """Have an instance answer, waking one when none runs; docs/deployments.md has each kind's requests."""
-    found = await _own(services, caller, owner, slug)
-    if found.kind == ROBOT:
-        caller.check_may(SESSIONS_OPERATE)
-    return await services.deployments.ask(found, body or {})
+    found = _own(services, caller, owner, slug)
+    caller.check_may(SESSIONS_OPERATE if found.kind == ROBOT else CATALOG_WRITE)
+    return await services.deployments.ask(found, read_body(await request.body(), found.kind))
 
 
 @router.delete("/deployments/{owner}/{slug}", summary="Delete a deployment")
@@ -84,5 +82,5 @@ async def delete_deployment(
     owner: str, slug: str, services: ServicesDep, caller: PrincipalDep
 ) -> dict[str, Any]:
     """End its instances; its rollout record stays."""
-    await services.deployments.delete(await _own(services, caller, owner, slug))
+    await services.deployments.delete(_own(services, caller, owner, slug))
     return {"ok": True}

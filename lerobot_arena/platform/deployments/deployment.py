@@ -89,24 +89,29 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What runs of a deployment now. `idle_s` is the time since the last use, infinite before the first."""
+    """What runs of a deployment now. `idle_s` is the time since the last use, infinite before the first.
+
+    `is_awaited`: what was started for a use has just become ready, and whoever wanted it has not come for it yet.
+    """
 
     running: int = 0
     busy: int = 0
     waiting: int = 0
     idle_s: float = math.inf
+    is_awaited: bool = False
 
 
 def wanted_instances(scale: Scale, load: Load) -> int:
     """How many instances there should be.
 
-    One more than the busy ones as long as somebody waits, never beyond the most. Unused ones go after the idle time:
+    One more than the busy ones as long as somebody waits, never beyond the most. Unused ones go after the idle time,
+    or when nobody comes for what is awaited:
     down to the least, or to none where the deployment may scale to zero. `always_on` keeps at least one.
     """
     floor = max(scale.least, 1) if scale.always_on else scale.least
     if load.waiting or load.busy:
         return min(max(load.busy + load.waiting, floor, 1), scale.most)
-    if load.idle_s < scale.patience_s:
+    if load.is_awaited or load.idle_s < scale.patience_s:
         return min(max(load.running, floor), scale.most)
     return 0 if scale.to_zero and not scale.always_on else floor
 
@@ -114,9 +119,16 @@ def wanted_instances(scale: Scale, load: Load) -> int:
 def check_title(title: str) -> str:
     """The title, trimmed. Raises InvalidInput when there is none, or too much of it."""
     trimmed = " ".join(title.split())
-    if not 1 <= len(trimmed) <= _LONGEST_TITLE:
-        raise InvalidInput(f"title needs 1 to {_LONGEST_TITLE} characters.")
+    if not 1 <= len(trimmed) <= _LONGEST_TITLE or not trimmed.isprintable():
+        raise InvalidInput(f"title needs 1 to {_LONGEST_TITLE} printable characters.")
     return trimmed
+
+
+def check_hardware(hardware: str | None) -> str | None:
+    """Raises InvalidInput for what is no name."""
+    if hardware is not None and not hardware.isprintable():
+        raise InvalidInput("hardwareSku has characters that are not printable.")
+    return hardware
 
 
 def check_kind(kind: str) -> str:

@@ -2,108 +2,76 @@
 """The instances of all deployments: started when somebody asks, given up when nobody does."""
 
 import asyncio
-import math
-from collections import deque
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
-from lerobot_arena.core.clock import Clock, seconds_between
-from lerobot_arena.core.errors import ArenaError, NotAnswering, TooMany, Unavailable
-from lerobot_arena.platform.deployments.deployment import (
-    FAILED,
-    IDLE,
-    PROCESSING,
-    STARTING,
-    Deployment,
-    Load,
-    wanted_instances,
+from lerobot_arena.core.clock import NS, Clock
+from lerobot_arena.core.errors import ArenaError, NotAnswering, NotFound, TooMany, Unavailable
+from lerobot_arena.platform.deployments.crew import (
+    LONGEST_PAUSE_S,
+    Crew,
+    CrewState,
+    Member,
+    OnEvent,
+    reason_of,
 )
-from lerobot_arena.platform.deployments.runtimes import REFUSALS, Instance, Runtime
+from lerobot_arena.platform.deployments.deployment import BROWSER, FAILED, IDLE, Deployment, wanted_instances
+from lerobot_arena.platform.deployments.runtimes import REFUSALS, Runtime
 
+_log = logging.getLogger(__name__)
+DEFAULT_MAX_INSTANCES = 8
 _MOST_WAITING = 32
-_MOST_EVENTS = 100
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
-# A start may take minutes; the other deployments do not wait for it.
+# A start or a stop may take minutes; the other deployments do not wait for it.
 _SETTLE_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class CrewState:
-    """What a deployment does now; `events` newest last."""
-
-    status: str
-    instances: int
-    last_error: str | None
-    idle_s: float
-    events: tuple[str, ...]
-
-
-@dataclass(eq=False)
-class _Member:
-    instance: Instance
-    busy: int = 0
-
-    @property
-    def is_free(self) -> bool:
-        """Takes a request now."""
-        return self.busy < getattr(self.instance, "at_once", 1) and self.instance.is_alive
-
-
-@dataclass(eq=False)
-class _Crew:
-    """The instances of one deployment."""
-
-    deployment: Deployment
-    members: list[_Member] = field(default_factory=list)
-    waiting: int = 0
-    starting: int = 0
-    used_ns: int | None = None
-    last_error: str | None = None
-    attempts: int = 0
-    failures: int = 0
-    again_ns: int = 0
-    events: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_EVENTS))
-    fresh: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_EVENTS))
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def note(self, event: str) -> None:
-        """For its state, and for whoever asks what is new."""
-        self.events.append(event)
-        self.fresh.append(event)
+_CLOSE_TRIES, _CLOSE_TRY_S, _CLOSE_PAUSE_S = 3, 6.0, 0.5
 
 
 class Fleet:
-    """Everything happens on one event loop; `reconcile` is called every second or so and after each change."""
+    """Everything happens on one event loop; `reconcile` is called every second or so and after each change.
 
-    def __init__(self, runtimes: Mapping[str, Runtime], clock: Clock) -> None:
-        self._runtimes, self._clock = runtimes, clock
-        self._crews: dict[str, _Crew] = {}
+    `on_event` hears of everything that happens to an instance, when it happens.
+    """
+
+    def __init__(
+        self, runtimes: Mapping[str, Runtime], clock: Clock, *, max_instances: int = DEFAULT_MAX_INSTANCES
+    ) -> None:
+        """`max_instances`: of all deployments on this machine."""
+        self._runtimes, self._clock, self._max_instances = runtimes, clock, max_instances
+        self._crews: dict[str, Crew] = {}
+        # Of deployments that are gone, as long as anything of them runs.
+        self._leaving: dict[str, Crew] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stops: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        self.on_event: OnEvent = lambda deployment, event, error: None
 
     def missing(self, kind: str) -> str:
         """What to install for a runtime kind; empty: nothing."""
-        return self._runtimes[kind].missing()
+        try:
+            return self._runtimes[kind].missing()
+        except Exception as error:  # whatever another package raises is about its own kind only
+            return reason_of(error)
 
     async def reconcile(self, deployments: Iterable[Deployment]) -> None:
         """Start and stop instances until each deployment has what it should; end those of deployments that are gone."""
-        wanted = {deployment.id: deployment for deployment in deployments}
-        for gone in [crew for key, crew in self._crews.items() if key not in wanted]:
-            del self._crews[gone.deployment.id]
-            await self._shrink(gone, 0)
+        wanted = {} if self._is_closed else {deployment.id: deployment for deployment in deployments}
+        for key in [key for key in self._crews if key not in wanted]:
+            self._dismiss(key)
         crews = [self._crew(deployment) for deployment in wanted.values()]
-        if settling := [self._settle_soon(crew) for crew in crews if not crew.lock.locked()]:
-            await asyncio.wait(settling, timeout=_SETTLE_S)
+        work = [self._settle_soon(crew) for crew in crews if not crew.lock.locked()]
+        if work := work + self._stop_leaving():
+            await asyncio.wait(work, timeout=_SETTLE_S)
 
     async def ask(
         self, deployment: Deployment, request: Mapping[str, Any], *, timeout_s: float
     ) -> dict[str, Any]:
         """Have an instance answer, waking one when none runs.
 
-        Raises Unavailable when none can be started, TooMany when too many wait, NotAnswering after `timeout_s`.
+        Raises Unavailable when none can be started, TooMany when too many wait, NotFound when it is deleted meanwhile,
+        NotAnswering after `timeout_s`.
         """
+        self._refuse_when_closed()
         crew = self._crew(deployment)
         if crew.waiting >= _MOST_WAITING:
             raise TooMany(f"{_MOST_WAITING} requests wait for {deployment.endpoint} already.", 2.0)
@@ -118,44 +86,52 @@ class Fleet:
 
     def state(self, deployment: Deployment) -> CrewState:
         """What it does now."""
-        crew = self._crew(deployment)
         missing = self.missing(deployment.kind)
-        error = missing or crew.last_error
-        if missing or (crew.failures and not crew.members):
-            status = FAILED
-        elif crew.starting or crew.waiting:
-            status = STARTING
-        else:
-            status = PROCESSING if any(member.busy for member in crew.members) else IDLE
-        return CrewState(status, len(crew.members), error, self._idle_s(crew), tuple(crew.events))
-
-    def news(self, deployment_id: str) -> list[str]:
-        """Events since the last call, oldest first."""
-        crew = self._crews.get(deployment_id)
+        crew = self._crews.get(deployment.id) or self._leaving.get(deployment.id)
         if crew is None:
-            return []
-        fresh = list(crew.fresh)
-        crew.fresh.clear()
-        return fresh
+            return CrewState(FAILED, last_error=missing) if missing else CrewState(IDLE)
+        return crew.state(missing, self._clock.steady_ns())
 
     async def close(self) -> None:
-        """End all instances."""
+        """End all instances. What does not stop is tried again a few times, and then named in the log."""
+        self._is_closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for crew in self._crews.values():
-            await self._shrink(crew, 0)
-        self._crews.clear()
+        for key in list(self._crews):
+            self._dismiss(key)
+        for _ in range(_CLOSE_TRIES):
+            if not (stops := self._stop_leaving()):
+                return
+            await asyncio.wait(stops, timeout=_CLOSE_TRY_S)
+            if any(crew.members for crew in self._leaving.values()):
+                await asyncio.sleep(_CLOSE_PAUSE_S)  # a guard that was silent may answer then
+        for crew in self._leaving.values():
+            if crew.members:
+                reason = crew.stop_error or "its stop has not ended."
+                _log.error("%s may still run. %s", crew.deployment.endpoint, reason)
 
-    def _crew(self, deployment: Deployment) -> _Crew:
-        crew = self._crews.setdefault(deployment.id, _Crew(deployment))
+    def _crew(self, deployment: Deployment) -> Crew:
+        if deployment.id not in self._crews:
+            self._crews[deployment.id] = Crew(deployment, lambda *event: self.on_event(*event))
+        crew = self._crews[deployment.id]
         crew.deployment = deployment
         return crew
 
-    def _idle_s(self, crew: _Crew) -> float:
-        return math.inf if crew.used_ns is None else seconds_between(crew.used_ns, self._clock.steady_ns())
+    def _dismiss(self, key: str) -> None:
+        crew = self._leaving[key] = self._crews.pop(key)
+        crew.is_gone = True
+        for member in crew.members:
+            member.is_ending = True
+        self._spawn(self._tell(crew), self._tasks)
 
-    async def _free_member(self, crew: _Crew) -> _Member:
+    def _stop_leaving(self) -> list[asyncio.Task[None]]:
+        self._leaving = {key: crew for key, crew in self._leaving.items() if not crew.is_over}
+        return [
+            self._stop_soon(crew, member) for crew in self._leaving.values() for member in list(crew.members)
+        ]
+
+    async def _free_member(self, crew: Crew) -> Member:
         crew.waiting += 1
         attempts = crew.attempts
         self._settle_soon(crew)
@@ -163,24 +139,24 @@ class Fleet:
             # Looked at and waited for under one lock, so that no news is missed in between.
             async with crew.changed:
                 while True:
+                    self._refuse_when_closed()
+                    if crew.is_gone:
+                        raise NotFound(f"{crew.deployment.endpoint} was deleted.")
                     for member in crew.members:
                         if member.is_free:
                             member.busy += 1
                             return member
-                    is_too_early = self._clock.steady_ns() < crew.again_ns
-                    if crew.failures and not crew.members and (is_too_early or crew.attempts > attempts):
-                        raise Unavailable(crew.last_error or "It does not start.")
+                    if reason := crew.refusal(attempts, self._clock.steady_ns()):
+                        raise Unavailable(reason)
                     await crew.changed.wait()
         finally:
             crew.waiting -= 1
 
-    def _settle_soon(self, crew: _Crew) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._settle(crew))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    def _refuse_when_closed(self) -> None:
+        if self._is_closed:
+            raise Unavailable("The bridge is ending.")
 
-    async def _answer(self, crew: _Crew, member: _Member, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def _answer(self, crew: Crew, member: Member, request: Mapping[str, Any]) -> dict[str, Any]:
         is_lost = True
         try:
             answer = await member.instance.ask(request)
@@ -189,82 +165,120 @@ class Fleet:
         except REFUSALS:
             is_lost = False
             raise
-        except ArenaError as error:
-            crew.last_error = str(error)
-            raise
+        except Exception as error:  # another package's instance may raise anything
+            crew.last_error = reason_of(error)
+            if isinstance(error, ArenaError):
+                raise
+            raise Unavailable(crew.last_error) from error
         finally:
             member.busy -= 1
-            crew.used_ns = self._clock.steady_ns()
+            crew.note_use(self._clock.steady_ns())
             if is_lost:
                 # An answer that was not waited for would be the next one's.
-                await self._lose(crew, member)
+                self._lose(crew, member)
+                await self._stop_ending(crew)
                 self._settle_soon(crew)
             await self._tell(crew)
 
-    async def _settle(self, crew: _Crew) -> None:
+    def _settle_soon(self, crew: Crew) -> asyncio.Task[None]:
+        return self._spawn(self._settle(crew), self._tasks)
+
+    def _stop_soon(self, crew: Crew, member: Member) -> asyncio.Task[None]:
+        """One at a time for each; not among the tasks that `close` gives up."""
+        if member.stopping is None or member.stopping.done():
+            member.stopping = self._spawn(self._stop(crew, member), self._stops)
+        return member.stopping
+
+    @staticmethod
+    def _spawn(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+        def ended(task: asyncio.Task[None]) -> None:
+            among.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.error("The instances of a deployment could not be seen to.", exc_info=error)
+
+        task = asyncio.create_task(work)
+        among.add(task)
+        task.add_done_callback(ended)
+        return task
+
+    async def _settle(self, crew: Crew) -> None:
         async with crew.lock:
-            for lost in [member for member in crew.members if not member.instance.is_alive]:
-                await self._lose(crew, lost)
-            busy = sum(member.busy > 0 for member in crew.members)
-            load = Load(len(crew.members), busy, crew.waiting, self._idle_s(crew))
-            wanted = wanted_instances(crew.deployment.scale, load)
-            if len(crew.members) > wanted:
-                await self._shrink(crew, wanted)
-            elif len(crew.members) < wanted:
+            for member in crew.live:
+                if not member.instance.is_alive:
+                    self._lose(crew, member)
+            wanted = wanted_instances(crew.deployment.scale, crew.load(self._clock.steady_ns()))
+            spare = [member for member in crew.live if not member.busy]
+            for member in spare[: max(0, len(crew.live) - wanted)]:
+                member.is_ending = True
+            await self._stop_ending(crew)
+            if len(crew.live) < wanted:
                 await self._grow(crew, wanted)
         await self._tell(crew)
 
-    async def _grow(self, crew: _Crew, wanted: int) -> None:
-        runtime = self._runtimes[crew.deployment.kind]
-        if runtime.missing():
+    async def _grow(self, crew: Crew, wanted: int) -> None:
+        if missing := self.missing(crew.deployment.kind):
             crew.attempts += 1
-            crew.failures, crew.last_error = 1, runtime.missing()
-            crew.again_ns = self._clock.steady_ns() + round(_LONGEST_PAUSE_S * 1e9)
+            crew.failures, crew.last_error = 1, missing
+            crew.again_ns = self._clock.steady_ns() + round(LONGEST_PAUSE_S * NS)
             return
-        while len(crew.members) < wanted and self._clock.steady_ns() >= crew.again_ns:
-            crew.starting += 1
-            crew.attempts += 1
-            try:
-                instance = await runtime.start(crew.deployment)
-            except (
-                Exception
-            ) as error:  # whatever another package's runtime raises is this deployment's failure only
-                self._note_failure(crew, error)
+        while len(crew.live) < wanted and crew.has_place and not crew.is_gone:
+            if self._clock.steady_ns() < crew.again_ns or not await self._start(crew):
                 return
+
+    async def _start(self, crew: Crew) -> bool:
+        crew.attempts += 1
+        try:
+            self._refuse_beyond_bound(crew)
+            crew.starting += 1
+            try:
+                instance = await self._runtimes[crew.deployment.kind].start(crew.deployment)
             finally:
                 crew.starting -= 1
-            if self._crews.get(crew.deployment.id) is not crew:  # deleted meanwhile
-                with suppress(ArenaError, OSError):
-                    await instance.stop()
-                return
-            crew.members.append(_Member(instance))
-            crew.failures, crew.last_error = 0, None
-            crew.note(f"instance {len(crew.members)} started")
-            await self._tell(crew)
+        except (
+            Exception
+        ) as error:  # whatever another package's runtime raises is this deployment's failure only
+            crew.note_failed_start(error, self._clock.steady_ns())
+            return False
+        member = Member(instance, is_ending=crew.is_gone)
+        crew.members.append(member)
+        if crew.is_gone:
+            self._stop_soon(crew, member)
+            return False
+        crew.note_start(self._clock.steady_ns())
+        await self._tell(crew)
+        return True
 
-    def _note_failure(self, crew: _Crew, error: Exception) -> None:
-        is_told = isinstance(error, ArenaError)
-        pause_s = min(_FIRST_PAUSE_S * 2**crew.failures, _LONGEST_PAUSE_S)
-        crew.failures += 1
-        crew.last_error = (
-            str(error) if is_told else f"The runtime failed: {type(error).__name__}: {error}"[:600]
-        )
-        crew.again_ns = self._clock.steady_ns() + round(pause_s * 1e9)
-        crew.note(f"start failed: {crew.last_error}")
-
-    async def _shrink(self, crew: _Crew, wanted: int) -> None:
-        idle = [member for member in crew.members if not member.busy or wanted == 0]
-        for member in idle[: max(0, len(crew.members) - wanted)]:
-            await self._lose(crew, member, "instance stopped")
-
-    async def _lose(self, crew: _Crew, member: _Member, event: str = "instance lost") -> None:
-        if member in crew.members:
-            crew.members.remove(member)
-            crew.note(event)
-            with suppress(ArenaError, OSError):  # it is given up in any case
-                await member.instance.stop()
+    def _refuse_beyond_bound(self, crew: Crew) -> None:
+        running = sum(one.places for one in (*self._crews.values(), *self._leaving.values()))
+        if crew.deployment.kind != BROWSER and running >= self._max_instances:
+            raise Unavailable(
+                f"{running} instances of deployments run on this machine, the most there may be "
+                "(ARENA_MAX_INSTANCES). One that is not used goes after its idleScaleDownSeconds."
+            )
 
     @staticmethod
-    async def _tell(crew: _Crew) -> None:
+    def _lose(crew: Crew, member: Member) -> None:
+        if not member.is_ending:
+            member.is_ending = True
+            crew.note("instance lost")
+
+    async def _stop_ending(self, crew: Crew) -> None:
+        if stops := [self._stop_soon(crew, member) for member in crew.ending]:
+            await asyncio.wait(stops, timeout=_SETTLE_S)
+
+    async def _stop(self, crew: Crew, member: Member) -> None:
+        try:
+            await member.instance.stop()
+        except Exception as error:  # it is tried again until nothing runs
+            if crew.note_failed_stop(error):
+                _log.error("An instance of %s is not stopped: %s", crew.deployment.endpoint, error)
+        else:
+            crew.note_stop(member)
+            if crew.waiting:
+                self._settle_soon(crew)
+        await self._tell(crew)
+
+    @staticmethod
+    async def _tell(crew: Crew) -> None:
         async with crew.changed:
             crew.changed.notify_all()

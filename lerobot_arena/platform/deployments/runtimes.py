@@ -31,7 +31,7 @@ class Instance(Protocol):
         """Answer one request. Raises one of REFUSALS; anything else means that the instance is lost."""
 
     async def stop(self) -> None:
-        """End it and give back what it holds."""
+        """End it and give back what it holds. Called again until it does not raise."""
 
 
 class Runtime(Protocol):

@@ -2,33 +2,37 @@
 """Deployments as their owners use them: made, listed, asked; and the record of what their instances did."""
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from lerobot_arena.core.clock import Clock
-from lerobot_arena.core.errors import ArenaError, NotFound
+from lerobot_arena.core.errors import ArenaError, InvalidInput, NotFound
 from lerobot_arena.platform.deployments import store as stores
+from lerobot_arena.platform.deployments.crew import CrewState
 from lerobot_arena.platform.deployments.deployment import (
     FAILED,
     IDLE,
     Deployment,
     Scale,
+    check_hardware,
     check_kind,
     check_scale,
     check_title,
     slug_of,
 )
-from lerobot_arena.platform.deployments.fleet import CrewState, Fleet
-from lerobot_arena.platform.deployments.store import DeploymentStore, Rollout
+from lerobot_arena.platform.deployments.fleet import Fleet
+from lerobot_arena.platform.deployments.journal import Journal
+from lerobot_arena.platform.deployments.store import DeploymentStore
 
 _log = logging.getLogger(__name__)
 ASK_TIMEOUT_S = 90.0
+DEFAULT_MAX_DEPLOYMENTS = 32
 _PERIOD_S = 1.0
+_STATUS = {IDLE: stores.IDLE, FAILED: stores.FAILED}
+"""Of a rollout by its deployment's; any other is `ready`."""
 
 
 class Deployments:
@@ -42,13 +46,17 @@ class Deployments:
         *,
         find_policy: Callable[[str, str], str],
         on_open: Callable[[Iterable[Deployment]], Awaitable[None]] | None = None,
+        max_deployments: int = DEFAULT_MAX_DEPLOYMENTS,
     ) -> None:
-        """`on_open` is called with all deployments before an instance of any of them starts."""
+        """`on_open` is called with all deployments before an instance starts; `max_deployments`: of one owner."""
         self._store, self._fleet, self._clock = store, fleet, clock
         self._find_policy, self._on_open = find_policy, on_open
+        self._max_deployments = max_deployments
+        self._journal = Journal(store)
         self._known: dict[str, Deployment] = {}
         self._keeping: asyncio.Task[None] | None = None
         self._making = asyncio.Lock()
+        fleet.on_event = self._note
 
     async def open(self) -> None:
         """Take up what was deployed before, and begin to scale."""
@@ -61,9 +69,11 @@ class Deployments:
         """End every instance; the deployments stay."""
         if self._keeping is not None:
             self._keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeping
-        await self._fleet.close()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        try:
+            await self._fleet.close()
+        finally:
+            await self._journal.write()
 
     async def create(
         self, owner: str, *, title: str, policy: str, kind: str, scale: Scale, hardware: str | None = None
@@ -71,15 +81,15 @@ class Deployments:
         """A new deployment. Raises InvalidInput."""
         check_kind(kind)
         check_scale(kind, scale)
+        title, hardware = check_title(title), check_hardware(hardware)
         ref = await asyncio.to_thread(self._find_policy, kind, policy)
         now = self._now()
         async with self._making:
-            taken = frozenset(one.slug for one in self._known.values() if one.owner == owner)
             deployment = Deployment(
                 id=f"deploy_{secrets.token_hex(8)}",
                 owner=owner,
-                title=check_title(title),
-                slug=slug_of(title, taken),
+                title=title,
+                slug=self._free_slug(owner, title),
                 policy=ref,
                 kind=kind,
                 scale=scale,
@@ -89,8 +99,9 @@ class Deployments:
             )
             await asyncio.to_thread(self._store.insert, deployment)
             self._known[deployment.id] = deployment
-        await self._record(deployment, "created")
+        self._note(deployment, "created")
         await self._fleet.reconcile(list(self._known.values()))
+        await self._journal.write()
         return deployment
 
     def of(self, owner: str | None) -> list[Deployment]:
@@ -98,9 +109,12 @@ class Deployments:
         found = [one for one in self._known.values() if owner is None or one.owner == owner]
         return sorted(found, key=lambda one: one.created_at, reverse=True)
 
-    async def at(self, owner: str, slug: str) -> Deployment:
+    def at(self, owner: str, slug: str) -> Deployment:
         """The one at an endpoint. Raises NotFound."""
-        return await asyncio.to_thread(self._store.at, owner, slug)
+        for one in self._known.values():
+            if (one.owner, one.slug) == (owner, slug):
+                return one
+        raise NotFound(f"There is no deployment /deployments/{owner[:60]}/{slug[:80]}.")
 
     def state(self, deployment: Deployment) -> CrewState:
         """What it does now."""
@@ -113,65 +127,52 @@ class Deployments:
         now = self._now()
         used = replace(deployment, last_active_at=now, updated_at=now)
         self._known[deployment.id] = used
+        self._journal.note_use(deployment.id, now)
         try:
             return await self._fleet.ask(used, request, timeout_s=ASK_TIMEOUT_S)
         except ArenaError as error:
-            await self._record(used, "request failed", error=str(error))
+            self._note(used, "request failed", str(error))
             raise
-        finally:
-            await asyncio.to_thread(self._store.note_use, deployment.id, now)
 
     async def delete(self, deployment: Deployment) -> None:
-        """End its instances and forget it."""
-        self._known.pop(deployment.id, None)
-        await asyncio.to_thread(self._store.delete, deployment.id)
+        """End its instances and forget it. Raises NotFound when that is done already."""
+        known = self._known.pop(deployment.id, None)
+        if known is None:
+            raise NotFound(f"There is no deployment {deployment.endpoint}.")
+        try:
+            await asyncio.to_thread(self._store.delete, deployment.id)
+        except BaseException:
+            self._known[deployment.id] = known
+            raise
         await self._fleet.reconcile(list(self._known.values()))
-        await self._record(deployment, "deleted")
+        self._note(deployment, "deleted")
+        await self._journal.write()
+
+    async def write_rollouts(self) -> None:
+        """So that the record has all that happened before."""
+        await self._journal.write()
+
+    def _free_slug(self, owner: str, title: str) -> str:
+        taken = frozenset(one.slug for one in self._known.values() if one.owner == owner)
+        if len(taken) >= self._max_deployments:
+            raise InvalidInput(
+                f"{owner} has {len(taken)} deployments, the most there may be (ARENA_MAX_DEPLOYMENTS): "
+                "delete one first."
+            )
+        return slug_of(title, taken)
 
     async def _keep(self) -> None:
         while True:
             try:
                 await self._fleet.reconcile(list(self._known.values()))
-                for deployment in list(self._known.values()):
-                    await self._record_news(deployment)
-            except ArenaError as error:
-                _log.warning("Deployments: %s", error)
+            except Exception:  # without this nobody would end what is idle any more
+                _log.exception("The deployments could not be seen to; the next try is in %g s.", _PERIOD_S)
+            await self._journal.write()
             await asyncio.sleep(_PERIOD_S)
 
-    async def _record_news(self, deployment: Deployment) -> None:
-        """What the fleet did since the last look."""
-        events = self._fleet.news(deployment.id)
-        for event in events:
-            state = self._fleet.state(deployment)
-            await self._record(deployment, event, error=state.last_error if "failed" in event else None)
-
-    async def _record(self, deployment: Deployment, event: str, *, error: str | None = None) -> None:
-        await asyncio.to_thread(self._write, deployment, event, error)
-
-    def _write(self, deployment: Deployment, event: str, error: str | None) -> None:
-        now, key = self._now(), f"rollout-{deployment.id}"
-        before = self._store.rollout(key) or Rollout(
-            id=key,
-            owner=deployment.owner,
-            title=deployment.title,
-            policy=deployment.policy,
-            route=f"/{deployment.policy}",
-            kind=deployment.kind,
-            source=stores.DEPLOYMENT,
-            created_at=now,
-            updated_at=now,
-            deployment_id=deployment.id,
-            endpoint=deployment.endpoint,
-        )
-        state = self._fleet.state(deployment)
-        status = (
-            stores.FAILED if state.status == FAILED else stores.IDLE if state.status == IDLE else stores.READY
-        )
-        self._store.save_rollout(before.after(f"{_clock_text(now)} {event}", now, status=status, error=error))
+    def _note(self, deployment: Deployment, event: str, error: str | None = None) -> None:
+        status = _STATUS.get(self._fleet.state(deployment).status, stores.READY)
+        self._journal.note(deployment, event, self._now(), status=status, error=error)
 
     def _now(self) -> float:
         return self._clock.wall_ns() / 1e9
-
-
-def _clock_text(instant: float) -> str:
-    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, Float, String, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
-from lerobot_arena.core.errors import Conflict, NotFound
+from lerobot_arena.core.errors import Conflict
 from lerobot_arena.platform.catalog.item import Item
 from lerobot_arena.platform.deployments.deployment import Deployment, Scale
 from lerobot_arena.platform.storage.database import Base
@@ -131,15 +131,6 @@ class DeploymentStore:
         with self._open() as db:
             return [_deployment(row) for row in db.scalars(query)]
 
-    def at(self, owner: str, slug: str) -> Deployment:
-        """The deployment at an endpoint. Raises NotFound."""
-        where = (DeploymentRow.owner == owner, DeploymentRow.slug == slug)
-        with self._open() as db:
-            row = db.scalars(select(DeploymentRow).where(*where)).first()
-            if row is None:
-                raise NotFound(f"There is no deployment /deployments/{owner[:60]}/{slug[:80]}.")
-            return _deployment(row)
-
     def note_use(self, deployment_id: str, at: float) -> None:
         """Remember when it was used last."""
         with self._open.begin() as db:
@@ -160,8 +151,12 @@ class DeploymentStore:
             ]
 
     def save_rollout(self, rollout: Rollout) -> None:
-        """Insert or replace a rollout."""
+        """Insert or replace a rollout; one of another policy that has its id already keeps it."""
         with self._open.begin() as db:
+            taken = db.get(RolloutRow, rollout.id)
+            if taken is not None and taken.policy != rollout.policy:
+                # No id of the usual form has a slash.
+                rollout = replace(rollout, id=f"rollout-default-{rollout.policy}")
             db.merge(RolloutRow(**{**asdict(rollout), "events": json.dumps(rollout.events)}))
 
     def rollout(self, rollout_id: str) -> Rollout | None:
