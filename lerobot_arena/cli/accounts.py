@@ -25,7 +25,8 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         envvar=DATA_VARIABLE,
-        help="The bridge's data folder. [default: ~/.local/share/lerobot_arena]",
+        show_default="~/.local/share/lerobot_arena",
+        help="The bridge's data folder.",
     ),
 ]
 Database = Annotated[
@@ -42,7 +43,9 @@ PasswordStdin = Annotated[
 Scopes = Annotated[
     list[str] | None,
     typer.Option(
-        "--scope", help="May be given several times: sessions:read, rooms:join … [default: all but admin]"
+        "--scope",
+        show_default="all but admin",
+        help="May be given several times: sessions:read, rooms:join …",
     ),
 ]
 

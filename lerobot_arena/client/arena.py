@@ -238,7 +238,7 @@ class AsyncArena(Surfaces[AwaitingTransport]):
         participant_id: str | None = None,
         max_age_s: float = 0.5,
     ) -> "JointRoom":
-        """A room for joints, to be opened by a `with`. `max_age_s`: older values are dropped, not handed out."""
+        """A room for joints, to be opened by an `async with`. `max_age_s`: older values are dropped, not handed out."""
         from lerobot_arena.client.joint_room import joint_room
 
         return joint_room(
@@ -259,7 +259,7 @@ class AsyncArena(Surfaces[AwaitingTransport]):
         participant_id: str | None = None,
         stand_ins: bool = False,
     ) -> "PictureRoom":
-        """A room for JPEGs, to be opened by a `with`.
+        """A room for JPEGs, to be opened by an `async with`.
 
         `stand_ins`: also pictures that the server shows to people while the camera's are missing.
         """
@@ -282,7 +282,7 @@ class AsyncArena(Surfaces[AwaitingTransport]):
         cameras: Sequence[str] | None = None,
         participant_id: str | None = None,
     ) -> "RobotLink":
-        """A robot's side of a session whose joints come from clients, to be opened by a `with`. `cameras` None: all."""
+        """A robot's side of a session whose joints come from clients; for `async with`. `cameras` None: all."""
         from lerobot_arena.client.robot_link import RobotLink
 
         return RobotLink(
