@@ -7,6 +7,7 @@ docs/access.md is generated from this table; bridge/border.py enforces it before
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from lerobot_arena.core.errors import ArenaError, Forbidden, Unauthorized
 from lerobot_arena.core.principal import (
@@ -53,6 +54,12 @@ class Row:
     scope: str = ""
     owned: Owned = Owned.NOT
     body_bytes: int = MAX_BODY_BYTES
+    is_brake: bool = False
+    """It ends motion: for a caller who is known it is never too often."""
+    is_chatty: bool = False
+    """Called many times a second: the audit log has it once a minute of each caller and path."""
+    keeps_address: bool = True
+    """Whether the audit log has the caller's address."""
 
     def refusal(self, caller: Principal) -> ArenaError | None:
         """Why `caller` may not; None when they may. Whose the thing is, only its route knows."""
@@ -113,6 +120,11 @@ def both(*groups: list[Row]) -> list[Row]:
     return rows + [replace(row, path=f"/api{row.path}") for row in rows]
 
 
+def marked(rows: list[Row], **marks: Any) -> list[Row]:
+    """The rows with some of their marks set or unset."""
+    return [replace(row, **marks) for row in rows]
+
+
 _ONE, _LIST = Owned.ONE, Owned.LIST
 _ROOMS = "/workspaces/{workspace_id}/rooms"
 _PAGES = [
@@ -132,7 +144,7 @@ _SESSIONS = both(
     local("POST", "/sessions/{session_id}/start", SESSIONS_OPERATE, _ONE),
     local("POST", "/sessions/{session_id}/restart", SESSIONS_OPERATE, _ONE),
     # Whoever may stop something may stop everything.
-    local("POST", "/sessions/{session_id}/stop", SESSIONS_OPERATE),
+    marked(local("POST", "/sessions/{session_id}/stop", SESSIONS_OPERATE), is_brake=True),
     local("GET", "/debug/system", SESSIONS_READ),
     local("GET", "/debug/logs", ADMIN),
     local("POST", "/debug/sessions/{session_id}/reset", SESSIONS_OPERATE, _ONE),
@@ -144,8 +156,8 @@ _CONTROL = [
     *local("GET", "/api/control/status", SESSIONS_READ),
     *local("POST", "/api/control/start", SESSIONS_OPERATE, Owned.ARM),
     *local("POST", "/api/control/resume", SESSIONS_OPERATE, Owned.ARM),
-    *local("POST", "/api/control/pause", SESSIONS_OPERATE),
-    *local("POST", "/api/control/stop", SESSIONS_OPERATE),
+    *marked(local("POST", "/api/control/pause", SESSIONS_OPERATE), is_brake=True),
+    *marked(local("POST", "/api/control/stop", SESSIONS_OPERATE), is_brake=True),
     *local("POST", "/api/control/reset", SESSIONS_OPERATE),
     Row(method="POST", path="/api/control/estop", need=Need.ESTOP),
 ]
@@ -206,8 +218,8 @@ _ROOMS_ROWS = [
     )
 ] + both(
     local("GET", "/video/", ROOMS_JOIN),
-    local("POST", f"/robotics{_ROOMS}/{{room_id}}/command", ROOMS_JOIN, _ONE),
-    local("POST", f"/video{_ROOMS}/{{room_id}}/webrtc/signal", ROOMS_JOIN, _ONE),
+    marked(local("POST", f"/robotics{_ROOMS}/{{room_id}}/command", ROOMS_JOIN, _ONE), is_chatty=True),
+    marked(local("POST", f"/video{_ROOMS}/{{room_id}}/webrtc/signal", ROOMS_JOIN, _ONE), is_chatty=True),
 )
 # Logins, tokens, users: what they change is always the caller's own, or an admin's business.
 _ACCOUNTS = [
@@ -225,13 +237,13 @@ _ACCOUNTS = [
     *local("GET", "/api/audit", ADMIN),
 ]
 # Seed 2 has these public: strangers launch and judge browser runs only. A vote on a robot's runs needs the scope
-# sessions:operate, which only the matchup tells (platform/arena/service.py).
+# sessions:operate, which only the matchup tells (platform/arena/service.py). A voter's address is stored nowhere.
 _ARENA = [
-    *public("POST", "/api/arena/launch", body_bytes=10_000),
+    *marked(public("POST", "/api/arena/launch", body_bytes=10_000), keeps_address=False),
     *account("POST", "/api/arena/trials", SESSIONS_OPERATE, body_bytes=10_000),
     *public("GET", "/api/arena/matchup/{matchup_id}"),
-    *public("POST", "/api/arena/control", body_bytes=10_000),
-    *public("POST", "/api/arena/vote", body_bytes=10_000),
+    *marked(public("POST", "/api/arena/control", body_bytes=10_000), keeps_address=False),
+    *marked(public("POST", "/api/arena/vote", body_bytes=10_000), keeps_address=False),
     *public("GET", "/arena"),
     *public("GET", "/leaderboard"),
     *public("GET", "/arena/run/{matchup_id}/{simulation_id}"),

@@ -30,10 +30,6 @@ class PasswordRequest(BaseModel):
     new_password: Password
 
 
-class TicketRequest(BaseModel):
-    audience: Annotated[str, Field(max_length=100)] = "bridge"
-
-
 class NewUserRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

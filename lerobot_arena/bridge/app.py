@@ -68,7 +68,8 @@ def _guard_the_border(app: FastAPI, services: Services) -> None:
             identity=settings.rate_limit_identity,
             failures=settings.rate_limit_failures,
         ),
-        note=services.note_crossing,
+        note=services.crossings.note,
+        sockets=services.sockets,
         behind_proxy=settings.behind_proxy,
     )
     app.add_middleware(errors.LastResort)

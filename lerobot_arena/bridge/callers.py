@@ -2,16 +2,16 @@
 """Who a request comes from: the peer's address, whether that is this machine, and the credential it shows."""
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from lerobot_arena.core.addresses import is_loopback, plain_address
 from lerobot_arena.core.errors import ArenaError, Unauthorized, Unavailable
 from lerobot_arena.core.principal import ANONYMOUS, LOCAL, Principal
 
@@ -19,7 +19,7 @@ Identify = Callable[[str], Principal]
 """From a credential to its owner, blocking. Raises Unauthorized; Unavailable when the database is away."""
 
 Recall = Callable[[str], Principal | None]
-"""From a credential to who it was a while ago; never waits."""
+"""From a credential to who it is or was a while ago; never waits."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,43 +40,29 @@ class Origin:
 
 
 def origin_of(scope: Scope, headers: Headers, *, behind_proxy: bool) -> Origin:
-    """The peer, or behind a proxy whom that proxy saw last. Nothing that passed a proxy is loopback."""
+    """The peer, or behind a proxy whom that proxy saw last. Nothing that passed a proxy is loopback.
+
+    A proxy that adds no header gives itself away by HTTP/1.0, or by a Host that is not this machine's own.
+    """
     client = scope.get("client")
     address = str(client[0]) if client else ""
     forwarded = [part.strip() for line in headers.getlist("x-forwarded-for") for part in line.split(",")]
     if behind_proxy:
-        return Origin(_plain(forwarded[-1]) if forwarded else address, False)
-    is_proxied = any(name in _PROXY_HEADERS or name.startswith("x-forwarded-") for name in headers)
-    return Origin(_plain(address), is_loopback(address) and not is_proxied)
+        return Origin(plain_address(forwarded[-1]) if forwarded else address, False)
+    is_proxied = (
+        any(name in _PROXY_HEADERS or name.startswith("x-forwarded-") for name in headers)
+        or scope.get("http_version") == "1.0"
+        or not all(_is_own_name(host) for host in headers.getlist("host"))
+    )
+    return Origin(plain_address(address), is_loopback(address) and not is_proxied)
 
 
-def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own; IPv4 within IPv6 included."""
+def _is_own_name(host: str) -> bool:
     try:
-        found = ipaddress.ip_address(address)
+        name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback
-
-
-def network_of(address: str) -> str:
-    """What counts as one peer for limits: an IPv4 address, or an IPv6 network of one customer (/64)."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
-
-
-def _plain(address: str) -> str:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    return str(getattr(found, "ipv4_mapped", None) or found)
+    return name == "localhost" or is_loopback(name)
 
 
 def credential_of(headers: Headers) -> str:
@@ -109,9 +95,16 @@ class Callers:
     """Finds out who calls. Asking for a credential is never done on the event loop."""
 
     def __init__(
-        self, *, identify: Identify, recall: Recall, redeem_ticket: Identify, trust_loopback: bool = True
+        self,
+        *,
+        identify: Identify,
+        known: Recall,
+        recall: Recall,
+        redeem_ticket: Identify,
+        trust_loopback: bool = True,
     ) -> None:
-        self._identify, self._recall, self._redeem = identify, recall, redeem_ticket
+        """`known` is about the last seconds only; `recall` goes back further, as far as it goes without a database."""
+        self._identify, self._known, self._recall, self._redeem = identify, known, recall, redeem_ticket
         self._trust_loopback = trust_loopback
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="callers")
 
@@ -124,13 +117,17 @@ class Callers:
         return await self._of(scope, headers, origin, PATIENCE_S)
 
     async def for_estop(self, scope: Scope, headers: Headers, origin: Origin) -> Principal:
-        """Who it is, as far as can be known at once: a slow or dead database must not delay an e-stop."""
-        known = self._recalled(headers)
-        if known is not None:
+        """Who it is, as far as can be known at once: a slow or dead database must not keep anybody from an e-stop."""
+        if (known := self._remembered(self._known, headers)) is not None:
             return _at(known, origin)
         if origin.is_loopback:
             return self.unproven(origin)
-        return await self._of(scope, headers, origin, ESTOP_PATIENCE_S)
+        try:
+            return await self._of(scope, headers, origin, ESTOP_PATIENCE_S)
+        except Unavailable:
+            if (recalled := self.recalled(headers)) is None:
+                raise
+            return _at(recalled, origin)
 
     async def _of(self, scope: Scope, headers: Headers, origin: Origin, patience_s: float) -> Principal:
         if credential := credential_of(headers):
@@ -150,12 +147,16 @@ class Callers:
             _log.warning("A credential could not be checked: %r", error)
             raise Unavailable("Accounts cannot be looked up right now. Try again in a moment.") from error
 
-    def _recalled(self, headers: Headers) -> Principal | None:
+    def recalled(self, headers: Headers) -> Principal | None:
+        """Who the credential is or was a while ago, without asking anybody: none that was merely guessed."""
+        return self._remembered(self._recall, headers)
+
+    def _remembered(self, memory: Recall, headers: Headers) -> Principal | None:
         try:
             credential = credential_of(headers)
         except Unauthorized:
             return None
-        return self._recall(credential) if credential else None
+        return memory(credential) if credential else None
 
     def close(self) -> None:
         """Give the threads back."""

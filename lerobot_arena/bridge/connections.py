@@ -8,11 +8,12 @@ import asyncio
 import logging
 import resource
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from lerobot_arena.bridge.callers import is_loopback, network_of
+from lerobot_arena.core.addresses import is_loopback, network_of
 
 _log = logging.getLogger(__name__)
 
@@ -23,30 +24,60 @@ MOST_FOREIGN = 500
 _FILES = 8192
 
 
+class Visitor(Protocol):
+    """One connection, as the door sees it."""
+
+    def is_idle(self) -> bool:
+        """It has asked for nothing yet, or nothing more."""
+
+    def send_away(self) -> None:
+        """End it at once; it counts no more."""
+
+
 class Door:
-    """Counts connections of other machines that are not WebSockets. This machine is never turned away."""
+    """Counts connections of other machines that are not WebSockets. This machine is never turned away.
+
+    When it is full, the oldest one that asks for nothing makes room: silence must not keep an e-stop out.
+    """
 
     def __init__(self, *, behind_proxy: bool, head_s: float = HEAD_S) -> None:
         self.head_s = head_s
         self._behind_proxy = behind_proxy
         self._open: Counter[str] = Counter()
+        # In the order of their coming.
+        self._inside: dict[Visitor, str] = {}
 
-    def enter(self, address: str) -> str | None:
-        """The name under which a connection is counted; None when there is no place for it."""
+    def enter(self, address: str, visitor: Visitor) -> bool:
+        """Let a connection in, and count it; False when there is no place for it."""
         if self._behind_proxy or is_loopback(address):
-            return ""
+            return True
         network = network_of(address)
+        if self._open[network] >= MOST_PER_NETWORK:
+            self._make_room([network])
+        elif self._open.total() >= MOST_FOREIGN:
+            self._make_room([name for name, _ in self._open.most_common()])
         if self._open[network] >= MOST_PER_NETWORK or self._open.total() >= MOST_FOREIGN:
-            return None
+            return False
         self._open[network] += 1
-        return network
+        self._inside[visitor] = network
+        return True
 
-    def leave(self, network: str) -> None:
-        """A counted connection ended."""
-        if network:
+    def leave(self, visitor: Visitor) -> None:
+        """A connection ended or became a WebSocket; said once or often."""
+        network = self._inside.pop(visitor, None)
+        if network is not None:
             self._open[network] -= 1
             if self._open[network] <= 0:
                 del self._open[network]
+
+    def _make_room(self, networks: Iterable[str]) -> None:
+        """Send one idle visitor away, of the first of these networks that has any."""
+        for network in networks:
+            for visitor, theirs in self._inside.items():
+                if theirs == network and visitor.is_idle():
+                    self.leave(visitor)
+                    visitor.send_away()
+                    return
 
 
 def protocol_with(door: Door) -> type[asyncio.Protocol]:
@@ -62,13 +93,11 @@ def protocol_with(door: Door) -> type[asyncio.Protocol]:
 
 class _Bounded(H11Protocol):
     door: Door
-    _network: str | None = None
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._network = self.door.enter(self.client[0] if self.client else "")
-        if self._network is None:
+        if not self.door.enter(self.client[0] if self.client else "", self):
             _log.warning("Too many connections of %s: one more was closed.", self.client)
             transport.abort()
             return
@@ -76,25 +105,30 @@ class _Bounded(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._is_asking():
+        if not self.is_idle():
             self._stop_expecting()
         elif self._deadline is None and not self.transport.is_closing():
             self._expect_head()
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         self._stop_expecting()
-        self._leave()
+        self.door.leave(self)
         super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_expecting()
-        self._leave()
+        self.door.leave(self)
         super().connection_lost(exc)
 
-    def _is_asking(self) -> bool:
-        """A request's head is here and its answer is not out yet; or the connection is a WebSocket's by now."""
+    def is_idle(self) -> bool:
+        """No request's head is here that is not answered yet; nor is the connection a WebSocket's by now."""
         is_answering = self.cycle is not None and not self.cycle.response_complete
-        return is_answering or self.transport.get_protocol() is not self
+        return not is_answering and self.transport.get_protocol() is self
+
+    def send_away(self) -> None:
+        """End the connection for one that may ask for something."""
+        self._stop_expecting()
+        self.transport.abort()
 
     def _expect_head(self) -> None:
         self._deadline = self.loop.call_later(self.door.head_s, self._give_up)
@@ -106,13 +140,8 @@ class _Bounded(H11Protocol):
 
     def _give_up(self) -> None:
         self._deadline = None
-        if not self._is_asking():
+        if self.is_idle():
             self.transport.abort()
-
-    def _leave(self) -> None:
-        if self._network is not None:
-            self.door.leave(self._network)
-            self._network = None
 
 
 def lift_file_limit() -> None:

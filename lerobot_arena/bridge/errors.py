@@ -11,10 +11,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lerobot_arena.core import errors
+from lerobot_arena.platform.storage.database import told
 
 _log = logging.getLogger(__name__)
 
@@ -141,11 +143,19 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(errors.ArenaError, _arena_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(SQLAlchemyError, _database_error)
 
 
 async def _arena_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.ArenaError)
     return answer(request.scope["path"], error)
+
+
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """What a store did not put into words itself, such as a database that stays locked."""
+    assert isinstance(error, SQLAlchemyError)
+    _log.error("%s failed in the database", request.scope["path"], exc_info=error)
+    return answer(request.scope["path"], told(error))
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from lerobot_arena.bridge import access
 from lerobot_arena.bridge.border import Border
 from lerobot_arena.bridge.callers import Callers
+from lerobot_arena.bridge.open_sockets import OpenSockets
 from lerobot_arena.bridge.origin import OriginGuard
 from lerobot_arena.bridge.outbox import MAX_EVENTS, Outbox
 from lerobot_arena.bridge.rate_limit import RateLimits
@@ -67,7 +68,9 @@ def _guarded() -> ASGIApp:
     routes = FastAPI()
     for path in (_START, _ESTOP):
         routes.add_api_route(path, _say_yes, methods=["POST"])
-    callers = Callers(identify=_identify, recall=lambda _: None, redeem_ticket=_identify)
+    callers = Callers(
+        identify=_identify, known=lambda _: None, recall=lambda _: None, redeem_ticket=_identify
+    )
     unlimited = RateLimits(address="", identity="", failures="")
     border = Border(
         routes,
@@ -76,6 +79,7 @@ def _guarded() -> ASGIApp:
         callers=callers,
         limits=unlimited,
         note=lambda _: None,
+        sockets=OpenSockets(lambda _: {}),
         behind_proxy=False,
     )
     return OriginGuard(border)

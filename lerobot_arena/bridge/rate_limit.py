@@ -5,7 +5,8 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from lerobot_arena.bridge.callers import Origin, network_of
+from lerobot_arena.bridge.callers import Origin
+from lerobot_arena.core.addresses import network_of
 from lerobot_arena.core.errors import InvalidInput, TooMany
 from lerobot_arena.core.principal import Principal
 
@@ -46,9 +47,9 @@ class RateLimits:
             raise self._too_many(self._failures, "failed", network, "too many wrong credentials")
         self._hit(self._address, "address", network)
 
-    def check_caller(self, caller: Principal) -> None:
+    def check_caller(self, caller: Principal, origin: Origin) -> None:
         """Count a request of an account. Raises TooMany."""
-        if caller.is_user and not caller.is_loopback:
+        if caller.is_user and not origin.is_loopback:
             self._hit(self._identity, "identity", caller.name)
 
     def note_failure(self, origin: Origin) -> None:

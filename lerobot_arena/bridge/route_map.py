@@ -15,6 +15,8 @@ from starlette.types import Scope
 from lerobot_arena.bridge.access import MOUNT, WS
 
 _REMEMBERED = 4096
+# Of method and path together. Strangers choose paths, so a remembered one has a bounded size.
+_LONGEST_REMEMBERED = 256
 _PLAIN = {kind.matches for kind in (Route, WebSocketRoute, Mount, APIRoute, APIWebSocketRoute)}
 
 
@@ -85,7 +87,9 @@ class RouteMap:
     def find(self, scope: Scope) -> tuple[str, str] | None:
         """Method and path template of the route that will answer; None when the router will answer 404 or 405."""
         method = WS if scope["type"] == "websocket" else scope["method"]
-        return self._find(method, scope["path"])
+        path = scope["path"]
+        is_short = len(method) + len(path) <= _LONGEST_REMEMBERED
+        return self._find(method, path) if is_short else self._search(method, path)
 
     def _search(self, method: str, path: str) -> tuple[str, str] | None:
         for route in self._routes:

@@ -11,17 +11,18 @@ from sqlalchemy import Engine
 
 from lerobot_arena.bridge.accounts_desk import AccountsDesk, open_accounts
 from lerobot_arena.bridge.board import Board
-from lerobot_arena.bridge.border import Crossing
 from lerobot_arena.bridge.callers import Callers
 from lerobot_arena.bridge.config_book import ConfigBook
 from lerobot_arena.bridge.config_store import ConfigStore
 from lerobot_arena.bridge.creation import Inspect, SessionMaker
+from lerobot_arena.bridge.crossings import Crossings
 from lerobot_arena.bridge.deployments_build import build_deployments
 from lerobot_arena.bridge.emergency import Emergency
 from lerobot_arena.bridge.feed import CycleFeed
 from lerobot_arena.bridge.frames import FrameHub
 from lerobot_arena.bridge.hub import Hub
 from lerobot_arena.bridge.logs import RingLog
+from lerobot_arena.bridge.open_sockets import OpenSockets
 from lerobot_arena.bridge.outbox import Outbox
 from lerobot_arena.bridge.policy_source import CatalogReference, PolicySources, ResolvedPolicy
 from lerobot_arena.bridge.ports import ArmsLink
@@ -42,14 +43,13 @@ from lerobot_arena.bridge.sight import Sight
 from lerobot_arena.bridge.store import SessionStore
 from lerobot_arena.bridge.trials import PhysicalTrials
 from lerobot_arena.bridge.verbs import SessionVerbs
-from lerobot_arena.core.clock import NS
 from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.core.guard_config import GuardConfig
 from lerobot_arena.core.principal import Principal
 from lerobot_arena.guard.shipped import shipped_config
 from lerobot_arena.guard.tightening import loosening
 from lerobot_arena.platform.accounts.accounts import Accounts
-from lerobot_arena.platform.accounts.audit import AuditEntry, AuditLog
+from lerobot_arena.platform.accounts.audit import AuditLog
 from lerobot_arena.platform.deployments.service import Deployments
 from lerobot_arena.platform.storage.database import open_engine
 
@@ -78,7 +78,9 @@ class Services:
     pool: ThreadPoolExecutor
     desk: AccountsDesk
     audit: AuditLog
+    crossings: Crossings
     callers: Callers
+    sockets: OpenSockets
     published: Published
     deployments: Deployments
     rooms: RoomServer
@@ -131,22 +133,6 @@ class Services:
         """What a caller may know of sessions and arms."""
         return Sight(caller, self.book, self.board)
 
-    def note_crossing(self, crossing: Crossing) -> None:
-        """Hand a call that changed something to the audit log."""
-        caller = crossing.caller
-        self.audit.note(
-            AuditEntry(
-                caller.name,
-                caller.via,
-                caller.address,
-                crossing.method,
-                crossing.route,
-                crossing.path,
-                crossing.status,
-                self.board.clock.wall_ns() / NS,
-            )
-        )
-
 
 def build_services(
     settings: Settings,
@@ -172,6 +158,7 @@ def build_services(
     verbs = SessionVerbs(book, board, link, settings, config_version=lambda: config.config.version)
     published = Published(engine, settings, board.clock)
     accounts = open_accounts(engine, settings, board.clock)
+    audit = AuditLog(engine, max_entries=settings.audit_max_entries)
     frames, emergency = FrameHub(link, pool), Emergency(board, link, settings)
     rooms, remotes = build_rooms(engine, settings, link, book, frames=frames, emergency=emergency)
     kinds = SessionKinds([InferenceSessions(book, board, verbs, settings, remote_status=remotes.status)])
@@ -199,23 +186,32 @@ def build_services(
         recordings=RecordingBook(settings.data_dir / "recordings", RecordingStore(engine)),
         pool=pool,
         desk=AccountsDesk(accounts),
-        audit=AuditLog(engine, max_entries=settings.audit_max_entries),
+        audit=audit,
+        crossings=Crossings(audit, board.clock),
         published=published,
         deployments=build_deployments(published, board.clock, robot, settings),
         rooms=rooms,
         remotes=remotes,
         trials=PhysicalTrials(published, maker, verbs, book=book, board=board, link=link, settings=settings),
         callers=_callers(accounts, settings),
+        sockets=_sockets(accounts),
     )
 
 
 def _callers(accounts: Accounts, settings: Settings) -> Callers:
     return Callers(
         identify=accounts.identify,
+        known=accounts.known,
         recall=accounts.recall,
         redeem_ticket=accounts.redeem_ticket,
         trust_loopback=settings.trust_loopback,
     )
+
+
+def _sockets(accounts: Accounts) -> OpenSockets:
+    sockets = OpenSockets(accounts.scopes_now)
+    accounts.listeners.append(sockets.check_soon)
+    return sockets
 
 
 def _config_book(

@@ -11,9 +11,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lerobot_arena.bridge.access import CHECKPOINTS, DATASETS
 from lerobot_arena.bridge.arena_urls import check_base_url, remote_arena
-from lerobot_arena.bridge.callers import is_loopback
 from lerobot_arena.bridge.params import BridgeParams
 from lerobot_arena.bridge.rate_limit import check_rate
+from lerobot_arena.core.addresses import is_loopback
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.platform.storage.database import database_url
 

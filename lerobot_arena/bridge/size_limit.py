@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lerobot_arena.bridge import errors
-from lerobot_arena.bridge.access import MAX_BODY_BYTES, Row
+from lerobot_arena.bridge.access import MAX_BODY_BYTES, Need, Row
 from lerobot_arena.core.errors import TooLarge
 
 BODY_S = 30.0
@@ -26,6 +26,10 @@ class SizeLimit:
             await self._app(scope, receive, send)
             return
         row: Row | None = scope.get("access")
+        if row is not None and row.need is Need.ESTOP:
+            # It uses no body, so it waits for none, however long the one announced.
+            await self._app(scope, _empty(receive), send)
+            return
         max_bytes = row.body_bytes if row is not None else MAX_BODY_BYTES
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdigit() and int(announced) > max_bytes:
@@ -53,6 +57,20 @@ class SizeLimit:
             return pending.pop() if pending else await receive()
 
         await self._app(scope, replay, send)
+
+
+def _empty(receive: Receive) -> Receive:
+    """A twin of `receive` that tells of an empty body, and then of nothing but that the client left."""
+    pending: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def without_body() -> Message:
+        if pending:
+            return pending.pop()
+        while (message := await receive())["type"] == "http.request":
+            continue
+        return message
+
+    return without_body
 
 
 async def _read(receive: Receive, max_bytes: int) -> bytes | None:

@@ -29,10 +29,9 @@ def me() -> Call[answers.Me]:
     return get("/auth/me", as_object)
 
 
-def ticket(audience: str | None = None) -> Call[answers.Ticket]:
+def ticket() -> Call[answers.Ticket]:
     """A one-time ticket for a WebSocket's `?ticket=`, for programs that cannot send headers."""
-    body = {"audience": audience} if audience else {}
-    return post("/auth/ticket", as_object, body, timeout_s=READ_TIMEOUT_S)
+    return post("/auth/ticket", as_object, timeout_s=READ_TIMEOUT_S)
 
 
 def change_password(old_password: str, new_password: str) -> Call[None]:

@@ -45,6 +45,10 @@ class Principal:
     address: str = ""
     credential: str = ""
     """Id of the login or API token that was used; never its secret."""
+    epoch: int = 0
+    """Of a login: its user's when they logged in. See `User.login_epoch`."""
+    expires_at: float | None = None
+    """When a login ends by itself, in seconds since 1970."""
 
     @property
     def is_anonymous(self) -> bool:

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from lerobot_arena.bridge import size_limit
+from lerobot_arena.bridge import connections, size_limit
 from lerobot_arena.bridge.access import MAX_BODY_BYTES, Need, Row
 from lerobot_arena.bridge.connections import MOST_PER_NETWORK, Door
 from lerobot_arena.bridge.server import open_socket, serve, warnings_of
@@ -132,17 +132,54 @@ async def test_x_forwarded_for_makes_nobody_local_or_anybody_else(data_dir: Path
             assert (await http.get("/sessions", headers=headers)).status_code == 401
 
 
+class Visitor:
+    """A connection that asks for something, until it is told to be idle."""
+
+    is_gone = False
+
+    def __init__(self, *, idle: bool = False) -> None:
+        self.idle = idle
+
+    def is_idle(self) -> bool:
+        return self.idle
+
+    def send_away(self) -> None:
+        self.is_gone = True
+
+
 def test_other_machines_get_so_many_connections_and_this_one_as_many_as_it_likes() -> None:
     door = Door(behind_proxy=False)
-    inside = [door.enter("10.0.0.9") for _ in range(MOST_PER_NETWORK)]
-    assert None not in inside and door.enter("10.0.0.9") is None
-    assert door.enter("10.0.0.10") == "10.0.0.10"
-    assert all(door.enter("::1") == "" for _ in range(10 * MOST_PER_NETWORK))
-    door.leave("10.0.0.9")
-    assert door.enter("10.0.0.9") == "10.0.0.9"
-    assert Door(behind_proxy=True).enter("10.0.0.9") == ""
+    first = Visitor()
+    assert door.enter("10.0.0.9", first)
+    assert all(door.enter("10.0.0.9", Visitor()) for _ in range(MOST_PER_NETWORK - 1))
+    assert not door.enter("10.0.0.9", Visitor()) and door.enter("10.0.0.10", Visitor())
+    assert all(door.enter("::1", Visitor()) for _ in range(10 * MOST_PER_NETWORK))
+    for _ in range(2):
+        door.leave(first)
+    assert door.enter("10.0.0.9", Visitor()) and not door.enter("10.0.0.9", Visitor())
+    behind_proxy = Door(behind_proxy=True)
+    assert all(behind_proxy.enter("10.0.0.9", Visitor()) for _ in range(10 * MOST_PER_NETWORK))
     # One customer has a whole IPv6 network of addresses.
-    assert door.enter("2001:db8::1") == door.enter("2001:db8::2:3:4:5") == "2001:db8::/64"
+    assert all(door.enter(f"2001:db8::{number:x}", Visitor()) for number in range(MOST_PER_NETWORK))
+    assert not door.enter("2001:db8::2:3:4:5", Visitor())
+
+
+def test_when_it_is_full_the_oldest_that_asks_for_nothing_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST_FOREIGN", 6)
+    door = Door(behind_proxy=False)
+    lone, busy, silent = Visitor(idle=True), Visitor(), [Visitor(idle=True) for _ in range(4)]
+    for address, visitor in (
+        ("10.0.0.1", lone),
+        ("10.0.0.2", busy),
+        *(("10.0.0.2", each) for each in silent),
+    ):
+        assert door.enter(address, visitor)
+    for number in range(4):
+        assert door.enter(f"10.0.1.{number}", Visitor())
+        assert [each.is_gone for each in silent] == [True] * (number + 1) + [False] * (3 - number)
+    assert not lone.is_gone and not busy.is_gone
+    assert door.enter("10.0.2.1", Visitor()) and lone.is_gone
+    assert not door.enter("10.0.2.2", Visitor()) and not busy.is_gone
 
 
 def own_address() -> str:

@@ -124,7 +124,7 @@ async def test_ranges_and_topics_that_mean_nothing(recorded: Rig) -> None:
         ("start_cycle=-1", 422), ("start_cycle=x", 422), ("start_cycle=1.5", 422), ("end_cycle=-2", 422),
         ("start_cycle=10&end_cycle=9", 422), (f"start_cycle={10**30}", 422), ("start_cycle=1000000000", 404),
         ("start_cycle=301&end_cycle=400", 404), ("topics=/dam/cylce", 422), ("topics=../../etc/passwd", 422),
-        ("topics=/dam/cycle%00", 422), ("topics=" + "x" * 30_000, 422),
+        ("topics=/dam/cycle%00", 400), ("topics=" + "x" * 30_000, 422),
     ):  # fmt: skip
         answer = await recorded.http.get(f"/mcap/sessions/{SESSION_ID}/download?{query}")
         assert answer.status_code == status, query

@@ -13,7 +13,7 @@ from lerobot_arena.core.clock import NS, ManualClock
 from lerobot_arena.core.errors import InvalidInput, Unauthorized, Unavailable
 from lerobot_arena.core.principal import SCOPES, SESSIONS_READ, USER_SCOPES, Principal
 from lerobot_arena.platform.accounts.accounts import Accounts
-from lerobot_arena.platform.accounts.identities import FRESH_S, STALE_S, Identities, Identity
+from lerobot_arena.platform.accounts.identities import FRESH_S, STALE_S, Identities
 from lerobot_arena.platform.accounts.logins import LOGIN_S
 
 PASSWORD = "a long enough sentence"
@@ -27,19 +27,19 @@ def log_in(accounts: Accounts, name: str = "ben") -> str:
 
 def test_what_is_looked_up_while_it_ends_is_not_remembered(clock: ManualClock) -> None:
     known = Identities(clock)
-    ben = Identity(Principal("ben", via="login", credential="1"))
+    ben = Principal("ben", via="login", credential="1")
     before = known.generation
     known.forget(user="ben")
     known.put("secret", ben, before)
     assert known.get("secret") is None
     known.put("secret", ben, known.generation)
-    assert known.get("secret") == ben.principal
+    assert known.get("secret") == ben
 
 
 def test_memory_of_callers_is_bounded(clock: ManualClock) -> None:
     known = Identities(clock)
     for number in range(5000):
-        known.put(f"secret{number}", Identity(Principal("ben", via="token")), known.generation)
+        known.put(f"secret{number}", Principal("ben", via="token"), known.generation)
     found = [number for number in range(5000) if known.get(f"secret{number}") is not None]
     assert found == list(range(5000 - 4096, 5000))
 
@@ -125,7 +125,7 @@ def test_this_ends_every_login_of_a_user_and_of_nobody_else(
     for token in tokens:
         with pytest.raises(Unauthorized):
             accounts.identify(token)
-        assert accounts.recall(token) is None
+        assert accounts.known(token) is None
     clock.advance(FRESH_S + 0.1)
     for token in tokens:
         with pytest.raises(Unauthorized):
@@ -239,3 +239,28 @@ def test_known_callers_cost_no_query_and_are_recalled_without_a_database(
     clock.advance(STALE_S)
     assert accounts.recall(secret) is None
     assert accounts.recall("rr_live_nothing") is None
+
+
+def test_a_login_that_was_never_looked_up_is_known_by_its_signature_and_may_do_nothing(
+    accounts: Accounts, open_accounts: Callable[..., Accounts], clock: ManualClock
+) -> None:
+    token = log_in(accounts)
+    who = open_accounts().recall(token)
+    assert who is not None and (who.name, who.via, who.scopes) == ("ben", "login", frozenset())
+    other = open_accounts(secret=b"the key of the robot next door, which is long enough")
+    assert other.recall(token) is None and accounts.recall(token[:-2]) is None
+    clock.advance(LOGIN_S)
+    assert accounts.recall(token) is None
+
+
+def test_a_token_that_another_process_revoked_is_not_recalled_once_the_database_said_so(
+    accounts: Accounts, open_accounts: Callable[..., Accounts], clock: ManualClock
+) -> None:
+    made, secret = accounts.create_token(accounts.identify(log_in(accounts)), "script")
+    accounts.identify(secret)
+    open_accounts().tokens.revoke("ben", made.id)
+    clock.advance(FRESH_S + 0.1)
+    assert accounts.recall(secret) is not None
+    with pytest.raises(Unauthorized):
+        accounts.identify(secret)
+    assert accounts.recall(secret) is None

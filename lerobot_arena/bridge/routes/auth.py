@@ -13,7 +13,6 @@ from lerobot_arena.bridge.account_models import (
     NewUserRequest,
     PasswordRequest,
     TicketAnswer,
-    TicketRequest,
     UserAnswer,
     UserChange,
     login_answer,
@@ -70,12 +69,9 @@ async def log_out(services: ServicesDep, caller: PrincipalDep) -> Response:
 
 
 @router.post("/ticket")
-async def get_ticket(
-    services: ServicesDep, caller: PrincipalDep, body: TicketRequest | None = None
-) -> TicketAnswer:
+async def get_ticket(services: ServicesDep, caller: PrincipalDep) -> TicketAnswer:
     """A ticket for one WebSocket, as `?ticket=…`: browsers cannot send headers there."""
-    audience = (body or TicketRequest()).audience
-    ticket = await services.desk.ask(lambda: services.accounts.mint_ticket(caller, audience))
+    ticket = await services.desk.ask(lambda: services.accounts.mint_ticket(caller))
     return TicketAnswer(ticket=ticket, expires_in=int(TICKET_S))
 
 

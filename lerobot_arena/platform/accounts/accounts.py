@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts as the rest of the package sees them: who is this credential, log in, log out, a ticket please."""
 
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Set
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
@@ -20,8 +20,9 @@ from lerobot_arena.platform.accounts.api_tokens import (
 )
 from lerobot_arena.platform.accounts.batcher import Batcher
 from lerobot_arena.platform.accounts.first_admin import FirstAdmin
-from lerobot_arena.platform.accounts.identities import STALE_S, Identities, Identity
-from lerobot_arena.platform.accounts.logins import LOGIN_S, Logins
+from lerobot_arena.platform.accounts.identities import STALE_S, Identities
+from lerobot_arena.platform.accounts.logins import LOGIN_S, Logins, login_of
+from lerobot_arena.platform.accounts.standing import Standing
 from lerobot_arena.platform.accounts.throttle import LoginThrottle
 from lerobot_arena.platform.accounts.users import User, Users
 
@@ -40,7 +41,7 @@ class Login:
 
 
 class Accounts:
-    """Everything about callers. Blocking, except `recall`; call it off the event loop."""
+    """Everything about callers. Blocking, except `known` and `recall`; call it off the event loop."""
 
     def __init__(
         self,
@@ -59,6 +60,9 @@ class Accounts:
         self._logins = Logins(engine, secret, self._clock)
         self._taker = tickets.TicketTaker(secret, self._clock)
         self._identities = Identities(self._clock)
+        self._standing = Standing(engine, self._clock)
+        self.listeners: list[Callable[[], None]] = []
+        """Called, in any thread, when somebody's access ended or changed here."""
         self._throttle = LoginThrottle(tries_per_minute=tries_per_minute, tries_per_address=tries_per_address)
         self._uses: Batcher[tuple[str, float]] = Batcher(
             self.tokens.write_uses, "when tokens were used", most_waiting=_MOST_USES
@@ -78,22 +82,37 @@ class Accounts:
         who = self._identities.get(credential)
         if who is None:
             generation = self._identities.generation
-            identity = self._look_up(credential)
-            self._identities.put(credential, identity, generation)
-            who = identity.principal
+            try:
+                who = self._look_up(credential)
+            except Unauthorized:
+                self._identities.drop(credential)
+                raise
+            self._identities.put(credential, who, generation)
         if who.via == "token":
             self._note_use(who.credential)
         return who
 
-    def recall(self, credential: str, *, max_age_s: float = STALE_S) -> Principal | None:
-        """Who that was when it was last looked up; never waits. For an e-stop while the database does not answer."""
-        return self._identities.get(credential, max_age_s=max_age_s)
+    def known(self, credential: str) -> Principal | None:
+        """Who that is, when it was looked up within the last seconds; never waits."""
+        return self._identities.get(credential)
+
+    def recall(self, credential: str) -> Principal | None:
+        """Who that was when it was last looked up, else whom a login names by its signature alone; never waits.
+
+        For an e-stop while the database does not answer. Without a look-up nobody has a scope.
+        """
+        remembered = self._identities.get(credential, max_age_s=STALE_S)
+        if remembered is not None or credential.startswith(SECRET_START):
+            return remembered
+        try:
+            return login_of(self._logins.check(credential))
+        except Unauthorized:
+            return None
 
     def redeem_ticket(self, ticket: str) -> Principal:
         """The caller with this ticket, which is used up. Raises Unauthorized."""
-        claims = self._taker.take(ticket)
-        who = tickets.principal_of(claims)
-        user = self._user_for(who.name, claims.more.get("epoch"))
+        who = self._taker.redeem(ticket)
+        user = self._user_for(who.name, who.epoch)
         scopes = user.scopes
         if who.credential.startswith(ID_START):
             found = self.tokens.find_by_id(who.credential)
@@ -102,7 +121,11 @@ class Accounts:
             scopes = effective(*found)
         else:
             self._logins.check_running(who.credential)
-        return Principal(who.name, who.scopes & scopes, via="ticket", credential=who.credential)
+        return replace(who, scopes=who.scopes & scopes)
+
+    def scopes_now(self, callers: Collection[Principal]) -> dict[Principal, frozenset[str]]:
+        """What those who came in earlier may do now; who is not in it may do nothing any more. Raises Unavailable."""
+        return self._standing.scopes_now(callers)
 
     def has_users(self) -> bool:
         """Somebody has an account."""
@@ -129,6 +152,7 @@ class Accounts:
         finally:
             # Also what was being looked up meanwhile.
             self._identities.forget(credential_id=who.credential)
+            self._tell_listeners()
 
     def change_password(self, who: Principal, old: str, new: str, address: str) -> None:
         """A new password for oneself; all of one's logins end. Raises Unauthorized, TooMany, InvalidInput."""
@@ -145,8 +169,8 @@ class Accounts:
         user = self.first_admin.claim(secret, name, password)
         return Login(self._logins.begin(user), user)
 
-    def mint_ticket(self, who: Principal, audience: str = tickets.BRIDGE) -> str:
-        """A ticket for a place that takes no headers. Raises Unauthorized, Forbidden, InvalidInput."""
+    def mint_ticket(self, who: Principal) -> str:
+        """A ticket for a place that takes no headers. Raises Unauthorized, Forbidden."""
         if not who.is_user:
             raise Unauthorized("Log in to get a ticket.")
         if who.via == "ticket":
@@ -154,7 +178,7 @@ class Accounts:
         user = self.users.find(who.name)
         if user is None:
             raise _unknown()
-        return tickets.mint(self._secret, who, self._clock, audience, epoch=user.login_epoch)
+        return tickets.mint(self._secret, replace(who, epoch=user.login_epoch), self._clock)
 
     def create_token(self, who: Principal, name: str, scopes: Set[str] | None = None) -> tuple[ApiToken, str]:
         """A new API token and its secret. Raises Unauthorized, InvalidInput, Conflict."""
@@ -172,19 +196,23 @@ class Accounts:
 
     def _forget(self, name: str) -> None:
         self._identities.forget(user=name)
+        self._tell_listeners()
 
-    def _look_up(self, credential: str) -> Identity:
+    def _tell_listeners(self) -> None:
+        for listener in self.listeners:
+            listener()
+
+    def _look_up(self, credential: str) -> Principal:
         if credential.startswith(SECRET_START):
             found = self.tokens.find(credential)
             if found is None or found[1].is_disabled:
                 raise _unknown()
             token, owner = found
-            return Identity(Principal(owner.name, effective(token, owner), via="token", credential=token.id))
+            return Principal(owner.name, effective(token, owner), via="token", credential=token.id)
         claims = self._logins.check(credential)
         user = self._user_for(claims.subject, claims.more.get("epoch"))
         self._logins.check_running(claims.id)
-        who = Principal(user.name, user.scopes, via="login", credential=claims.id)
-        return Identity(who, claims.expires_at)
+        return login_of(claims, user.scopes)
 
     def _user_for(self, name: str, epoch: object) -> User:
         """The user of a login or ticket, if it still is one of theirs. Raises Unauthorized."""

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from lerobot_arena.core.principal import ANONYMOUS
 from lerobot_arena.platform.accounts.batcher import Batcher
 from lerobot_arena.platform.accounts.tables import AuditRow
 from lerobot_arena.platform.storage.database import answering
 
 _PRUNE_EVERY = 500
+_NOBODY = ANONYMOUS.via
 _LONGEST = {"who": 64, "via": 16, "address": 64, "method": 16, "route": 300, "path": 1000}
 
 
@@ -36,6 +38,7 @@ class AuditLog:
     """`note` is for any thread and never waits; the rest blocks."""
 
     def __init__(self, engine: Engine, *, max_entries: int = 100_000) -> None:
+        """`max_entries` are kept of callers who are known, and as many of nobody's."""
         self._open, self._max_entries = sessionmaker(engine), max_entries
         self._since_prune = _PRUNE_EVERY
         self._batcher: Batcher[AuditEntry] = Batcher(self._write, "the audit log")
@@ -74,10 +77,12 @@ class AuditLog:
                 self._since_prune = 0
 
     def _prune(self, db: Session) -> None:
-        ids = select(AuditRow.id).order_by(AuditRow.id.desc())
-        last_too_many = db.scalar(ids.offset(self._max_entries).limit(1))
-        if last_too_many is not None:
-            db.execute(delete(AuditRow).where(AuditRow.id <= last_too_many))
+        # Apart, so that strangers, who may try as often as they like, push out nothing but each other.
+        for kind in (AuditRow.via == _NOBODY, AuditRow.via != _NOBODY):
+            ids = select(AuditRow.id).where(kind).order_by(AuditRow.id.desc())
+            last_too_many = db.scalar(ids.offset(self._max_entries).limit(1))
+            if last_too_many is not None:
+                db.execute(delete(AuditRow).where(kind, AuditRow.id <= last_too_many))
 
 
 def _values(entry: AuditEntry) -> dict[str, object]:

@@ -4,7 +4,6 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from lerobot_arena.core.clock import NS, Clock
 from lerobot_arena.core.principal import Principal
@@ -15,21 +14,13 @@ STALE_S = 3600.0
 _MOST = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A caller, and until when their credential is good by itself (seconds since 1970)."""
-
-    principal: Principal
-    expires_at: float | None = None
-
-
 class Identities:
     """A bounded memory; any thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: OrderedDict[bytes, tuple[Identity, int]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Principal, int]] = OrderedDict()
         self._generation = 0
 
     @property
@@ -43,27 +34,31 @@ class Identities:
             found = self._known.get(_key(credential))
         if found is None:
             return None
-        identity, since_ns = found
+        who, since_ns = found
         is_fresh = self._clock.steady_ns() - since_ns <= max_age_s * NS
-        is_valid = identity.expires_at is None or self._clock.wall_ns() / NS < identity.expires_at
-        return identity.principal if is_fresh and is_valid else None
+        is_valid = who.expires_at is None or self._clock.wall_ns() / NS < who.expires_at
+        return who if is_fresh and is_valid else None
 
-    def put(self, credential: str, identity: Identity, generation: int) -> None:
+    def put(self, credential: str, who: Principal, generation: int) -> None:
         """Remember, unless something was forgotten since `generation`."""
         with self._lock:
             if generation != self._generation:
                 return
-            self._known[_key(credential)] = (identity, self._clock.steady_ns())
+            self._known[_key(credential)] = (who, self._clock.steady_ns())
             self._known.move_to_end(_key(credential))
             while len(self._known) > _MOST:
                 self._known.popitem(last=False)
+
+    def drop(self, credential: str) -> None:
+        """Forget who one credential was: it is no longer good."""
+        with self._lock:
+            self._known.pop(_key(credential), None)
 
     def forget(self, *, user: str | None = None, credential_id: str | None = None) -> None:
         """Forget a user, or who used one credential."""
         with self._lock:
             self._generation += 1
-            for key, (identity, _) in list(self._known.items()):
-                who = identity.principal
+            for key, (who, _) in list(self._known.items()):
                 if who.name == user or (credential_id is not None and who.credential == credential_id):
                     del self._known[key]
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import sessionmaker
 
 from lerobot_arena.core.clock import NS, Clock
 from lerobot_arena.core.errors import Unauthorized
+from lerobot_arena.core.principal import Principal
 from lerobot_arena.platform.accounts.signed import Claims, Signer
 from lerobot_arena.platform.accounts.tables import EndedLoginRow
 from lerobot_arena.platform.accounts.users import User
@@ -65,6 +66,18 @@ class Logins:
             ended = {row.login_id: row.expires_at for row in db.scalars(select(EndedLoginRow))}
         with self._lock:
             self._ended |= ended
+
+
+def login_of(claims: Claims, scopes: frozenset[str] = frozenset()) -> Principal:
+    """The caller that a login names."""
+    return Principal(
+        claims.subject,
+        scopes,
+        via="login",
+        credential=claims.id,
+        epoch=claims.more.get("epoch", 0),
+        expires_at=claims.expires_at,
+    )
 
 
 def _ended() -> Unauthorized:

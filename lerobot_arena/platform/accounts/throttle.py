@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often somebody may try a password: per user and address, so that nobody locks others out, and per address."""
 
-import ipaddress
 import time
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from lerobot_arena.core.addresses import network_of
 from lerobot_arena.core.errors import TooMany
 
 
@@ -21,24 +21,15 @@ class LoginThrottle:
 
     def count(self, name: str, address: str) -> None:
         """One more try. Raises TooMany."""
-        network = _network(address)
+        network = network_of(address)
         self._hit(self._of_address, network)
         self._hit(self._of_user, name[:64], network)
 
     def forgive(self, name: str, address: str) -> None:
         """The password was right: a person who mistyped it before has all tries again."""
-        self._limiter.clear(self._of_user, name[:64], _network(address))
+        self._limiter.clear(self._of_user, name[:64], network_of(address))
 
     def _hit(self, item: RateLimitItemPerMinute, *who: str) -> None:
         if not self._limiter.hit(item, *who):
             wait_s = max(1.0, self._limiter.get_window_stats(item, *who).reset_time - time.time())
             raise TooMany(f"Too many tries to log in. Try again in {wait_s:.0f} s.", wait_s)
-
-
-def _network(address: str) -> str:
-    """One host: a single IPv4 address, or the /64 of IPv6 that one customer has."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)

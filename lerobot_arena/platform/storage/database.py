@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
 
-from lerobot_arena.core.errors import Unavailable
+from lerobot_arena.core.errors import ArenaError, InvalidInput, Unavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -119,11 +119,20 @@ def _keep_private(path: str | None) -> None:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """What the database cannot do inside becomes Unavailable, which a caller can be told."""
+    """What the database cannot do inside becomes what a caller can be told: InvalidInput or Unavailable."""
     try:
         yield
     except SQLAlchemyError as error:
-        raise Unavailable("The database does not answer. Try again, or ask who runs this bridge.") from error
+        raise told(error) from error
+
+
+def told(error: SQLAlchemyError) -> ArenaError:
+    """What a caller is told of it: a value that no column takes is theirs, everything else the database's."""
+    if isinstance(error, DataError):
+        return InvalidInput(
+            "A value in this request cannot be stored: a number is too large, or a text has a NUL character."
+        )
+    return Unavailable("The database does not answer. Try again, or ask who runs this bridge.")
 
 
 def _with_driver(url: str) -> str:
