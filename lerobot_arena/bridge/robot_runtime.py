@@ -5,7 +5,6 @@ The session stands behind the guard like any other. It is made and deleted as in
 when a request says `start`, and never because an instance woke.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,10 +15,9 @@ from lerobot_arena.bridge.session_book import SessionBook
 from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.bridge.sight import is_virtual
 from lerobot_arena.bridge.verbs import SessionVerbs
-from lerobot_arena.core.errors import ArenaError, Conflict, InvalidInput, Unavailable
+from lerobot_arena.core.errors import Conflict, InvalidInput, Unavailable
 from lerobot_arena.platform.deployments.deployment import ROBOT, Deployment
 
-_log = logging.getLogger(__name__)
 STATUS = "status"
 ACTIONS = (STATUS, "start", "stop", "pause", "resume")
 
@@ -58,13 +56,9 @@ class RobotInstance:
         }
 
     async def stop(self) -> None:
-        """Stop and delete the session; where its guard does not stop, it stays in the list of sessions."""
-        try:
-            if self.is_alive:
-                await self._verbs.delete(self._id)
-        except ArenaError as error:
-            _log.error("Session %s of a deployment could not be stopped and deleted: %s", self._id, error)
-            raise
+        """Stop and delete the session. Raises what says that its guard does not stop; it stays in the list then."""
+        if self.is_alive:
+            await self._verbs.delete(self._id)
 
 
 class RobotRuntime:

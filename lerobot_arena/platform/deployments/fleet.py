@@ -271,7 +271,7 @@ class Fleet:
             await member.instance.stop()
         except Exception as error:  # it is tried again until nothing runs
             if crew.note_failed_stop(error):
-                _log.error("An instance of %s is not stopped: %s", crew.deployment.endpoint, error)
+                _log.error("An instance of %s could not be stopped: %s", crew.deployment.endpoint, error)
         else:
             crew.note_stop(member)
             if crew.waiting:
