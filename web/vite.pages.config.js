@@ -15,6 +15,7 @@ const SOURCES = [
   'pages',
   'public',
   'run/keys.ts',
+  'src/address.ts',
   'src/credential.ts',
   'src/dom.ts',
   'src/format.ts',

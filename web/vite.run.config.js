@@ -12,6 +12,7 @@ const SOURCES = [
   'package.json',
   'public',
   'run',
+  'src/address.ts',
   'src/dom.ts',
   'src/format.ts',
   'src/style/base.css',

@@ -144,12 +144,84 @@ def test_a_matchup_that_is_gone_is_told_and_forgotten(bridge: LiveBridge, look: 
     expect(page.locator("#launch")).to_be_visible()
 
 
+# As in Firefox, which does not tell a page who frames it; the bridge withholds the referrer.
+HIDES_ITS_FRAME = "Object.defineProperty(DOMStringList.prototype, 'length', {get: () => 0});"
+
+
+def test_a_pane_that_does_not_know_who_frames_it_tells_its_failure(bridge: LiveBridge, look: Look) -> None:
+    page = look("/arena")
+    page.add_init_script(HIDES_ITS_FRAME)
+    page.reload()
+    page.click("#launch")
+    for side in ("left", "right"):
+        expect(page.locator(f"#{side}-state")).to_have_text("failed")
+
+
+RUNS = "<script>parent.postMessage({type: 'runrobot:ready', version: 1}, location.origin)</script>"
+
+
+@pytest.mark.parametrize("modifier", ["Control", "Meta", "Alt"])
+def test_a_key_let_go_beside_a_modifier_is_let_go(bridge: LiveBridge, look: Look, modifier: str) -> None:
+    page = look("/arena")
+    page.route("**/arena/run/*/*", lambda route: route.fulfill(content_type="text/html", body=RUNS))
+    page.click("#launch")
+    expect(page.locator("#left-state")).to_have_text("running")
+    forward = page.locator("#pad [data-key=forward]")
+    page.keyboard.down("w")
+    expect(forward).to_have_attribute("data-pressed", "")
+    page.keyboard.down(modifier)
+    if modifier != "Alt":
+        # macOS never tells of a key let go beside Command.
+        expect(forward).not_to_have_attribute("data-pressed", "")
+    page.keyboard.up("w")
+    expect(forward).not_to_have_attribute("data-pressed", "")
+
+
 def physical(**changes: Any) -> Matchup:
     """A trial on the arm whose policies are a checkpoint and a folder."""
     one = Side("catalog:lab/act", "ACT", "sim_one", "0" * 64, "rec-one")
     two = Side("/models/demo", "Demo", "sim_two", "0" * 64, "rec-two")
     made = Matchup("matchup_physical", one, two, "arm", "", "0" * 64, "", time.time(), kind=PHYSICAL)
     return replace(made, **changes)
+
+
+def log_in(page: Page, bridge: LiveBridge) -> None:
+    """As olga."""
+    body = {"username": "olga", "password": PASSWORD}
+    token = page.request.post(f"{bridge.url}/auth/login", data=body).json()["access_token"]
+    page.evaluate(
+        "(token) => { sessionStorage['arena-login'] = JSON.stringify({token, name: 'olga', endsAtMs: 9e15}); }",
+        token,
+    )
+    page.reload()
+
+
+def test_a_vote_whose_answer_was_lost_has_been_cast(tmp_path: Path, look: Look) -> None:
+    with live_bridge(tmp_path, beats=False) as bridge:
+        bridge.services.accounts.users.create("olga", PASSWORD)
+        bridge.services.published.votes.save(physical(state=READY, unlock_at=time.time() - 1))
+        page = look("/arena#matchup_physical", root=bridge.url)
+        log_in(page, bridge)
+        taken: list[int] = []
+
+        def lose(route: Route) -> None:
+            taken.append(route.fetch().status)
+            route.abort()
+
+        page.route("**/api/arena/vote", lose)
+        page.click("#vote-left")
+        expect(page.locator("#sentence")).to_have_text("You have voted on this pair.")
+        assert taken == [200]
+        expect(page.locator("#left-title")).to_have_text("ACT")
+        expect(page.locator("#problem")).to_be_hidden()
+        # One that did not come in is told as before.
+        bridge.services.published.votes.save(physical(id="matchup_two", state=READY, unlock_at=0.0))
+        page.unroute("**/api/arena/vote")
+        page.route("**/api/arena/vote", lambda route: route.abort())
+        page.goto(f"{bridge.url}/arena#matchup_two")
+        page.click("#vote-left")
+        expect(page.locator("#problem")).to_contain_text("The server cannot be reached.")
+        expect(page.locator("#vote-left")).to_be_enabled()
 
 
 def test_a_trial_on_the_robot_is_followed_voted_on_by_its_operators_and_revealed(
@@ -170,13 +242,7 @@ def test_a_trial_on_the_robot_is_followed_voted_on_by_its_operators_and_revealed
         page.click("#vote-left")
         expect(page.locator("#problem")).to_contain_text("log in")
         assert not any(word in page.content() for word in ("Demo", "lab/act", "rec-one"))
-        body = {"username": "olga", "password": PASSWORD}
-        token = page.request.post(f"{bridge.url}/auth/login", data=body).json()["access_token"]
-        page.evaluate(
-            "(token) => { sessionStorage['arena-login'] = JSON.stringify({token, name: 'olga', endsAtMs: 9e15}); }",
-            token,
-        )
-        page.reload()
+        log_in(page, bridge)
         page.click("#vote-left")
         expect(page.locator("#left-title")).to_have_text("ACT")
         expect(page.locator("#left-place")).to_contain_text("recorded as rec-one")

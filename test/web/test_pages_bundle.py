@@ -24,6 +24,7 @@ SOURCES = (
     "pages",
     "public",
     "run/keys.ts",
+    "src/address.ts",
     "src/credential.ts",
     "src/dom.ts",
     "src/format.ts",

@@ -34,9 +34,7 @@ expect.set_options(timeout=45_000)
 
 PARKOUR = "chasebrignac/parkour"
 POLICIES = {"anna/brisk": "Brisk", "anna/slow": "Slow"}
-# Of real time, on a machine that has other things to do; bench and run page are held to 0.9.
-LEAST_REAL_TIME = 0.7
-MEASURED_S = 3.0
+LEAST_REAL_TIME = 0.9
 # A page that frames the run, as the arena does.
 FRAME = """(address) => new Promise((loaded) => {
   window.heard = [];
@@ -135,21 +133,10 @@ def test_what_the_client_published_runs_in_real_time_where_it_says(shop: Shop) -
     page = shop.open(shop.address)
     expect(page.locator("#status")).to_have_text("running")
     expect(page.locator("#title")).to_have_text("Brisk")
-    until(lambda: number(page, "time") > 0.5, "the run begins")
-    # The page tells its time ten times a second: both ends are taken where it has just changed.
-    before, since = tick_of(page)
-    time.sleep(MEASURED_S)  # the page runs in real time: a stretch of it is measured
-    after, now = tick_of(page)
-    factor = (after - before) / (now - since)
-    print(f"{factor:.3f} × real time over {now - since:.1f} s")
-    assert LEAST_REAL_TIME <= factor < 1.5
-
-
-def tick_of(page: Any) -> tuple[float, float]:
-    """Simulated and real time, at a moment when the page told a new one."""
-    shown = number(page, "time")
-    until(lambda: number(page, "time") != shown, "time goes on")
-    return number(page, "time"), time.monotonic()
+    # Of two seconds each: a window in which the machine had other things to do is no verdict on the page.
+    until(
+        lambda: number(page, "time") > 3.0 and number(page, "factor") >= LEAST_REAL_TIME, "it keeps real time"
+    )
 
 
 def test_a_framing_page_moves_it_forward_and_resets_it(shop: Shop) -> None:

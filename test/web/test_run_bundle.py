@@ -19,6 +19,7 @@ SOURCES = (
     "package.json",
     "public",
     "run",
+    "src/address.ts",
     "src/dom.ts",
     "src/format.ts",
     "src/style/base.css",

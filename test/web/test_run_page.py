@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The run page in the system's Chromium, under the strictest headers: a rover that really drives."""
 
-import json
-import struct
+import re
 import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lerobot_arena.testing.catalog_files import Member, glb_bytes, triangle_document, zip_bytes
 from lerobot_arena.testing.run_page_rig import HOST_FILES, rover_run, rover_server, swift_chromium
 from lerobot_arena.testing.run_page_rover import ENTRY_XML, rover_control
 from lerobot_arena.testing.run_page_server import RunPageServer, serving
@@ -31,6 +29,11 @@ const open = HTMLCanvasElement.prototype.getContext;
 HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
   return kind.startsWith('webgl') ? null : open.call(this, kind, ...rest);
 };
+"""
+# As in Firefox; the property itself cannot be taken away. The referrer is the bridge's to withhold.
+HIDES_ITS_FRAME = """
+Object.defineProperty(DOMStringList.prototype, 'length', {get: () => 0});
+Object.defineProperty(Document.prototype, 'referrer', {get: () => ''});
 """
 
 
@@ -155,6 +158,21 @@ def test_keys_drive_and_r_resets(server: RunPageServer, look: Any) -> None:
     _until(lambda: _number(page, "position") < -0.2)
 
 
+@pytest.mark.parametrize("modifier", ["Control", "Meta", "Alt"])
+def test_a_key_let_go_beside_a_modifier_is_let_go(server: RunPageServer, look: Any, modifier: str) -> None:
+    page = look(server.add_run("modified", rover_run()), script=NO_WEBGL)
+    _wait_until_running(page)
+    forward = page.locator("[data-key=forward]")
+    page.keyboard.down("w")
+    expect(forward).to_have_attribute("data-pressed", "")
+    page.keyboard.down(modifier)
+    if modifier != "Alt":
+        # macOS never tells of a key let go beside Command.
+        expect(forward).not_to_have_attribute("data-pressed", "")
+    page.keyboard.up("w")
+    expect(forward).not_to_have_attribute("data-pressed", "")
+
+
 def test_a_thumb_drives_on_a_phone(server: RunPageServer, look: Any) -> None:
     page = look(
         server.add_run("phone", rover_run()), script=NO_WEBGL, viewport=PHONE, has_touch=True, is_mobile=True
@@ -228,15 +246,32 @@ def test_control_that_makes_no_sense_is_answered(server: RunPageServer, look: An
     assert [message["seq"] for message in _heard(page, "ack", 2)] == [4, 5]
 
 
+def test_a_page_that_spoke_late_is_told_how_the_run_is(server: RunPageServer, look: Any) -> None:
+    page = look(f"{server.url}/host.html#{server.add_run('late', rover_run())}", script=HIDES_ITS_FRAME)
+    expect(page.frame_locator("iframe").locator("#status")).to_have_text("running")
+    assert page.evaluate("heard") == []
+    page.evaluate("say({type: 'runrobot:hello', version: 1})")
+    assert _heard(page, "ready")[0]["timings"]["totalMs"] > 0
+
+
+def test_a_bare_page_tells_nothing_but_what_the_robot_does(server: RunPageServer, look: Any) -> None:
+    held: list[Any] = []
+    address = server.add_run("bare", rover_run())
+    page = look("about:blank", script=NO_WEBGL)
+    page.route("**/policy.onnx", lambda route: held.append(route))
+    page.goto(f"{address}#bare")
+    bar = page.locator("#loading progress")
+    expect(bar).to_have_count(1)
+    _until(lambda: float(bar.get_attribute("value") or 0) > 0.9 and bool(held))
+    assert not re.search(r"\d", page.text_content("#loading"))
+    held[0].continue_()
+    _wait_until_running(page)
+    expect(page.locator(".tick")).to_be_hidden()
+    text = page.text_content("body")
+    assert "kB" not in text and "MB" not in text and not re.search(r"\d ms", text)
+
+
 # What goes wrong
-
-
-def _zip(files: Mapping[str, str]) -> bytes:
-    packed = BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return packed.getvalue()
 
 
 def _without(key: str) -> dict[str, Any]:
@@ -269,11 +304,11 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", FAILURES)
 def test_what_is_wrong_is_one_sentence_on_the_page(server: RunPageServer, look: Any, case: str) -> None:
-    other = '<mujoco><worldbody><body><freejoint/><geom size="1"/></body></worldbody></mujoco>'
+    other = b'<mujoco><worldbody><body><freejoint/><geom size="1"/></body></worldbody></mujoco>'
     server.files |= {
-        "/outside.zip": _zip({"../evil.xml": "x"}),
-        "/bad.zip": _zip({ENTRY_XML: "<mujoco><wheel/></mujoco>"}),
-        "/other.zip": _zip({ENTRY_XML: other}),
+        "/outside.zip": zip_bytes(Member("../evil.xml", b"x")),
+        "/bad.zip": zip_bytes(Member(ENTRY_XML, b"<mujoco><wheel/></mujoco>")),
+        "/other.zip": zip_bytes(Member(ENTRY_XML, other)),
     }
     changes, sentence = FAILURES[case]
     page = look(server.add_run("broken", rover_run(**changes)), script=NO_WEBGL)
@@ -301,6 +336,20 @@ def test_a_browser_that_lacks_something_is_told_what(
     expect(page.locator("#problem-text")).to_contain_text(f"This browser has no {name}")
 
 
+def test_an_older_browser_has_all_that_is_needed(server: RunPageServer, look: Any) -> None:
+    script = NO_WEBGL + "delete URL.canParse; delete URL.parse;"
+    page = look(f"{server.url}/host.html#{server.add_run('older', rover_run())}", script=script)
+    expect(page.frame_locator("iframe").locator("#status")).to_have_text("running")
+
+
+def test_a_picture_that_fails_is_not_blamed_on_the_browser(server: RunPageServer, look: Any) -> None:
+    page = look("about:blank")
+    page.route("**/picture.js", lambda route: route.abort())
+    page.goto(server.add_run("undrawn", rover_run()))
+    _wait_until_running(page)
+    expect(page.locator("#blind")).to_contain_text("No picture: Failed to fetch")
+
+
 def test_without_webgl_the_robot_runs_unseen(server: RunPageServer, look: Any) -> None:
     page = look(server.add_run("blind", rover_run()), script=NO_WEBGL)
     _wait_until_running(page)
@@ -312,34 +361,10 @@ def test_without_webgl_the_robot_runs_unseen(server: RunPageServer, look: Any) -
 # How it looks
 
 
-def _glb(uri: str | None = None) -> bytes:
-    """A triangle of two metres, or one whose corners are in another file."""
-    corners = struct.pack("<9f", -1, 0, 0, 1, 0, 0, 0, 2, 0)
-    document = {
-        "asset": {"version": "2.0"},
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
-        "accessors": [
-            {"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}
-            | {"min": [-1, 0, 0], "max": [1, 2, 0]}
-        ],
-        "bufferViews": [{"buffer": 0, "byteLength": len(corners)}],
-        "buffers": [{"byteLength": len(corners)} | ({"uri": uri} if uri else {})],
-    }
-    text = json.dumps(document).encode()
-    text += b" " * (-len(text) % 4)
-    parts = (
-        struct.pack("<II", len(text), 0x4E4F534A)
-        + text
-        + struct.pack("<II", len(corners), 0x004E4942)
-        + corners
-    )
-    return struct.pack("<III", 0x46546C67, 2, 12 + len(parts)) + parts
-
-
 def test_a_scene_has_physics_and_a_look_of_its_own(server: RunPageServer, look: Any) -> None:
-    server.files |= {"/look.glb": _glb(), "/linked.glb": _glb("https://example.org/corners.bin")}
+    triangle, corners = triangle_document()
+    linked = triangle | {"buffers": [{"byteLength": 44, "uri": "https://example.org/corners.bin"}]}
+    server.files |= {"/look.glb": glb_bytes(triangle, corners), "/linked.glb": glb_bytes(linked)}
     scene = {
         "transform": {"position": [0, 3, 0], "quaternion": [0, 0, 0, 1], "scale": [1, 1, 1]},
         "benchmark": {"ref": "arena/steps", "xmlUrl": "/steps.xml"},

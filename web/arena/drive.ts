@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keyboard and pad of the page: what is held, for the left side, the right one, or both.
 
-import { driveKey, KEYS, type Key } from '../run/keys';
+import { type Key, KEYS, pressedKey, releasedKey, startsShortcut } from '../run/keys';
 import { byId, setData } from '../src/dom';
 import { SIDES, type SideName } from './matchup';
 
@@ -17,7 +17,7 @@ export class Drive {
   constructor(private readonly send: (side: SideName, action: string) => void) {
     window.addEventListener('keydown', (event) => this.onKeyDown(event));
     window.addEventListener('keyup', (event) => {
-      const key = driveKey(event);
+      const key = releasedKey(event);
       if (key) this.hold('keyboard', key, false);
     });
     window.addEventListener('blur', () => this.release());
@@ -56,7 +56,8 @@ export class Drive {
   }
 
   private onKeyDown(event: KeyboardEvent): void {
-    const key = driveKey(event);
+    if (startsShortcut(event) && this.held.delete('keyboard')) this.settle();
+    const key = pressedKey(event);
     // Arrows choose among radio buttons, when one of them has the focus.
     const isChoosing = event.target instanceof HTMLInputElement && event.code.startsWith('Arrow');
     if (!this.isOn || isChoosing) return;

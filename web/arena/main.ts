@@ -63,10 +63,16 @@ class Arena {
     const { matchup } = this;
     if (matchup === null) return;
     await this.work(async () => {
-      const answer = readMatchup(await ask('POST', '/api/arena/vote', { matchupId: matchup.id, winner }));
-      this.verdict = VERDICTS[winner];
-      for (const side of SIDES) this.panes[side].choose(winner);
-      this.take(answer);
+      try {
+        const answer = readMatchup(await ask('POST', '/api/arena/vote', { matchupId: matchup.id, winner }));
+        this.verdict = VERDICTS[winner];
+        for (const side of SIDES) this.panes[side].choose(winner);
+        this.take(answer);
+      } catch (reason) {
+        // The vote may have come in, and only its answer be lost: whoever has voted is told the names.
+        await this.refresh();
+        if (this.matchup === null || !isRevealed(this.matchup)) throw reason;
+      }
     });
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Links to what is published. Only paths of this site: what the server names by its own address may be behind a proxy.
 
+import { parseUrl } from '../src/address';
 import { create } from '../src/dom';
 
 /** `owner/slug` as a link to its run. What else a policy may be called, such as a folder, is text. */
@@ -13,5 +14,5 @@ export function refLink(ref: string, text = ref): HTMLElement {
 
 /** Path of an address that the server wrote, on this site; null when it is none. */
 export function ownPath(address: string): string | null {
-  return URL.canParse(address, window.location.href) ? new URL(address, window.location.href).pathname : null;
+  return parseUrl(address, window.location.href)?.pathname ?? null;
 }

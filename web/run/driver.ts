@@ -2,7 +2,7 @@
 // Keys of the keyboard and the pad. What is held when the page loses sight of it is let go.
 
 import { byId, setData } from '../src/dom';
-import { driveKey, KEYS, type Key } from './keys';
+import { type Key, KEYS, pressedKey, releasedKey, startsShortcut } from './keys';
 
 export interface Orders {
   drive(pressed: ReadonlySet<Key>): void;
@@ -21,7 +21,7 @@ export class Driver {
     this.buttons = Array.from(byId('pad', HTMLElement).querySelectorAll('button'));
     window.addEventListener('keydown', (event) => this.onKeyDown(event));
     window.addEventListener('keyup', (event) => {
-      const key = driveKey(event);
+      const key = releasedKey(event);
       if (key) this.press('keyboard', key, false);
     });
     window.addEventListener('blur', () => this.release());
@@ -41,7 +41,8 @@ export class Driver {
   }
 
   private onKeyDown(event: KeyboardEvent): void {
-    const key = driveKey(event);
+    if (startsShortcut(event) && this.held.delete('keyboard')) this.tell();
+    const key = pressedKey(event);
     const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
     if (key) {
       event.preventDefault();

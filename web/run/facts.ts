@@ -3,6 +3,7 @@
 
 import { byId, setData, setText } from '../src/dom';
 import { formatMs } from '../src/format';
+import { isBare } from './bare';
 import type { State } from './protocol';
 
 const SLOW = 0.9;
@@ -23,7 +24,7 @@ export class Facts {
     setText(this.time, `${signed(state.timeS, 1)} s`);
     setText(this.factor, `${signed(state.realTimeFactor, 2)} ×`);
     setData(this.factor, 'tone', isSlow ? 'warn' : null);
-    setText(this.tick, `${formatMs(state.tickMs)} ms`);
+    if (!isBare) setText(this.tick, `${formatMs(state.tickMs)} ms`);
     setText(this.position, `${state.basePos.map((value) => signed(value, 2)).join('  ')} m`);
     setText(this.distance, `${signed(state.distanceM, 2)} m`);
     setText(this.fell, state.fell ? 'yes' : 'no');

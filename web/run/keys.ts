@@ -18,9 +18,19 @@ const CODES: Readonly<Record<string, Key>> = {
   ArrowRight: 'right',
 };
 
-/** The drive key of a keyboard event, which is not one when a modifier makes it the browser's. */
-export function driveKey(event: KeyboardEvent): Key | null {
-  return event.ctrlKey || event.metaKey || event.altKey ? null : (CODES[event.code] ?? null);
+/** The drive key that a keydown presses; none when a modifier makes it the browser's. */
+export function pressedKey(event: KeyboardEvent): Key | null {
+  return event.ctrlKey || event.metaKey || event.altKey ? null : releasedKey(event);
+}
+
+/** The drive key that a keyup lets go, whatever else is down by then. */
+export function releasedKey(event: KeyboardEvent): Key | null {
+  return CODES[event.code] ?? null;
+}
+
+/** What is held while this is down may never be told to be let go: macOS has no keyup beside Command. */
+export function startsShortcut(event: KeyboardEvent): boolean {
+  return event.key === 'Meta' || event.key === 'Control';
 }
 
 /** Opposite keys cancel each other. A range that ends at zero has no such direction. */

@@ -3,14 +3,16 @@
 
 import '../src/style/base.css';
 import './style/run.css';
+import { parseUrl } from '../src/address';
 import { byId, setData, setText } from '../src/dom';
+import { isBare } from './bare';
 import { Driver } from './driver';
 import { Facts } from './facts';
 import { commandOf } from './keys';
 import { Loading } from './loading';
 import type { FromWorker, State, Timings, ToWorker } from './protocol';
 import { Remote, type Control } from './remote';
-import { missingFeature } from './requirements';
+import { hasWebGl, missingFeature } from './requirements';
 import { readRun, type RunSpec } from './spec';
 import type { Picture } from './picture';
 
@@ -63,7 +65,7 @@ class Run {
     this.facts.tell('failed');
     showControls(false);
     showProblem(message);
-    this.remote.error(message);
+    this.remote.failed(message);
   }
 
   private receive(message: FromWorker): void {
@@ -111,18 +113,18 @@ class Run {
       this.picture = new Picture(canvas, look, () => this.worker.postMessage({ type: 'look' } satisfies ToWorker));
     } catch (reason) {
       console.info(reason);
-      note('No picture: this browser has no WebGL. The robot runs all the same.');
+      note(`No picture: ${hasWebGl() ? said(reason) : 'this browser has no WebGL'}. The robot runs all the same.`);
       return;
     }
     if (this.run.glbUrl === null) return;
     await this.picture.dress(this.run.glbUrl, this.run.transform).catch((reason: unknown) => {
-      note(`The scene's look is missing: ${reason instanceof Error ? reason.message : String(reason)}`);
+      note(`The scene's look is missing: ${said(reason)}`);
     });
   }
 
   private obey({ seq, act }: Control): void {
     if (!this.isReady) {
-      this.remote.error('The robot is not running yet.', seq);
+      this.remote.refuse('The robot is not running yet.', seq);
       return;
     }
     this.remoteSeq = seq;
@@ -165,11 +167,15 @@ function note(text: string): void {
   chip.hidden = false;
 }
 
+function said(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}
+
 /** `?run=` names it; otherwise it lies below the page's own path. Only this page's own site is asked. */
 function runAddress(): string {
   const named = new URLSearchParams(window.location.search).get('run');
   const path = named ?? `${window.location.pathname.replace(/\/+$/, '')}/run.json`;
-  const url = URL.canParse(path, window.location.href) ? new URL(path, window.location.href) : null;
+  const url = parseUrl(path, window.location.href);
   if (url?.origin !== window.location.origin) throw new Error('The run of another site is not opened here.');
   return url.href;
 }
@@ -187,8 +193,7 @@ async function fetchRun(): Promise<Source> {
 
 async function main(): Promise<void> {
   const facts = new Facts();
-  // A page that frames this one may have a bar and a pad of its own.
-  setData(document.documentElement, 'bare', window.location.hash === '#bare' ? '' : null);
+  setData(document.documentElement, 'bare', isBare ? '' : null);
   byId('again', HTMLButtonElement).addEventListener('click', () => window.location.reload());
   try {
     const missing = missingFeature();
@@ -199,11 +204,11 @@ async function main(): Promise<void> {
     document.title = `${run.title} · lerobot arena`;
     new Run(run, source, facts);
   } catch (reason) {
-    const message = reason instanceof Error ? reason.message : String(reason);
+    const message = said(reason);
     byId('loading', HTMLElement).hidden = true;
     facts.tell('failed');
     showProblem(message);
-    new Remote([], () => undefined).error(message);
+    new Remote([], () => undefined).failed(message);
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Control from the page that frames this one: `runrobot:control` in, `runrobot:ack|ready|state|error` out.
 
+import { parseUrl } from '../src/address';
 import { KEYS, type Key } from './keys';
 import type { State, Timings } from './protocol';
 
@@ -14,6 +15,8 @@ const PROTOCOL_VERSION = 1;
 export class Remote {
   private readonly frame = window.parent === window ? null : window.parent;
   private origin: string | null;
+  /** How the run is, for a page that could not be told before it spoke. */
+  private standing: Record<string, unknown> | null = null;
 
   /** `origins` may control besides this page's own. */
   constructor(origins: readonly string[], onControl: (control: Control) => void) {
@@ -25,9 +28,10 @@ export class Remote {
       if (typeof event.data !== 'object' || event.data === null) return;
       this.origin = event.origin;
       const message = event.data as Record<string, unknown>;
+      if (message['type'] === 'runrobot:hello' && this.standing !== null) this.tell(this.standing);
       if (message['type'] !== 'runrobot:control') return;
       const control = readControl(message);
-      if (control === null) this.error('This control message cannot be understood.', message['seq']);
+      if (control === null) this.refuse('This control message cannot be understood.', message['seq']);
       else onControl(control);
     });
   }
@@ -37,7 +41,8 @@ export class Remote {
   }
 
   ready(timings: Timings): void {
-    this.tell({ type: 'runrobot:ready', timings });
+    this.standing = { type: 'runrobot:ready', timings };
+    this.tell(this.standing);
   }
 
   state(state: State): void {
@@ -51,7 +56,14 @@ export class Remote {
     });
   }
 
-  error(message: string, seq?: unknown): void {
+  /** The run has ended. */
+  failed(message: string): void {
+    this.standing = { type: 'runrobot:error', message };
+    this.tell(this.standing);
+  }
+
+  /** A control message is not obeyed; the run goes on. */
+  refuse(message: string, seq: unknown): void {
     this.tell({ type: 'runrobot:error', message, ...(typeof seq === 'number' ? { seq } : {}) });
   }
 
@@ -74,5 +86,5 @@ function readControl(message: Readonly<Record<string, unknown>>): Control | null
 function parentOrigin(): string | null {
   const ancestors = window.location.ancestorOrigins;
   if (ancestors && ancestors.length > 0) return ancestors[0] ?? null;
-  return URL.canParse(document.referrer) ? new URL(document.referrer).origin : null;
+  return parseUrl(document.referrer)?.origin ?? null;
 }

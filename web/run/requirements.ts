@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a browser has to have. Without WebGL the robot runs unseen; without the rest it does not run.
 
+export function hasWebGl(): boolean {
+  return document.createElement('canvas').getContext('webgl2') !== null;
+}
+
 /** One sentence that names what is missing, or null. */
 export function missingFeature(scope: Readonly<Record<string, unknown>> = globalThis as never): string | null {
   const missing = [

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a run is made of: run.json, read once and strictly, so that a mistake in it is one sentence and not a blank page.
 
+import { parseUrl } from '../src/address';
+
 export interface Term {
   name: string;
   scale: number | readonly number[];
@@ -165,7 +167,7 @@ class Entry {
   /** An absolute address on the web; anything that a browser would run instead of fetch is refused. */
   link(key: string, base: string): string {
     const text = this.text(key);
-    const url = URL.canParse(text, base) ? new URL(text, base) : null;
+    const url = parseUrl(text, base);
     if (url === null || !['http:', 'https:'].includes(url.protocol)) throw this.wrong(key, 'an http address');
     return url.href;
   }
