@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from lerobot_arena.core.errors import Conflict
-from lerobot_arena.platform.deployments.deployment import MUJOCO, Deployment, Scale
-from lerobot_arena.platform.deployments.store import DEPLOYMENT, DeploymentStore, Rollout
+from lerobot_arena.platform.catalog.item import POLICY, Item
+from lerobot_arena.platform.deployments.deployment import BROWSER, MUJOCO, Deployment, Scale
+from lerobot_arena.platform.deployments.store import DEPLOYMENT, DeploymentStore, Rollout, default_run
 from lerobot_arena.platform.storage.database import open_engine
 
 ONE = Deployment("d1", "lab", "T", "t", "lab/p", MUJOCO, Scale(most=3, idle_s=60), 1.0, "gpu-h100", 1.0)
@@ -51,3 +52,13 @@ def test_a_rollout_keeps_its_newest_events(store: DeploymentStore) -> None:
     assert kept.error_log == "It died." and kept.status == "failed"
     assert store.rollouts("lab") == [rollout] and store.rollouts("eve") == []
     assert store.rollout("no") is None
+
+
+def test_default_runs_of_policies_whose_names_look_alike_are_two(store: DeploymentStore) -> None:
+    anna = default_run(Item(kind=POLICY, owner="anna", slug="b-c", title="X"), "/", BROWSER)
+    other = default_run(Item(kind=POLICY, owner="anna-b", slug="c", title="Y"), "/", BROWSER)
+    for rollout in (anna, other, anna, other):
+        store.save_rollout(rollout)
+    assert store.rollouts("anna") == [anna] and anna.id == "rollout-default-anna-b-c"
+    (kept,) = store.rollouts("anna-b")
+    assert kept == replace(other, id="rollout-default-anna-b/c")
