@@ -46,7 +46,10 @@ def build_rooms(
     server = RoomServer(
         hub, RoomStore(engine), traffic=traffic, media=media, watch=watch, emergency=emergency
     )
-    server.sessions = SessionRooms(hub, board, prepare=server.prepare, gone=server.gone)
+    server.sessions = SessionRooms(
+        hub, board, prepare=server.prepare, gone=server.gone, give_way=server.give_way
+    )
+    book.checks.append(server.sessions.check_free)
     book.listeners.append(server.sessions.follow)
     remotes = RemoteArenas(server, settings.remote_arena)
     book.listeners.append(remotes.follow)

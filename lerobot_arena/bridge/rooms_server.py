@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -34,7 +35,7 @@ from lerobot_arena.rooms.wire import Join
 _log = logging.getLogger(__name__)
 
 Settings = RoboticsSettings | VideoSettings
-_MOST_WAITING = 128
+_MOST_WAITING, _MOST_WAITING_OF_ONE = 128, 32
 
 
 class RoomServer:
@@ -57,7 +58,8 @@ class RoomServer:
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping: set[str] = set()
-        self._waiting = 0
+        self._latching: set[asyncio.Task[None]] = set()
+        self._waiting: Counter[str] = Counter()
 
     @property
     def clock(self) -> Clock:
@@ -74,6 +76,7 @@ class RoomServer:
     def _restore(self, record: RoomRecord) -> None:
         try:
             room = self._made(record.place, record.owner, settings_from(record.place.kind, record.settings))
+            room.latched_by = record.latched_by or None
             self.hub.add(room)
         except (ArenaError, TypeError) as error:
             _log.warning("Room %s is not taken up: %s", record.place, error)
@@ -82,6 +85,7 @@ class RoomServer:
 
     async def close(self) -> None:
         """Everybody is told that the server ends."""
+        await asyncio.gather(*self._latching, return_exceptions=True)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -91,10 +95,11 @@ class RoomServer:
         self.watch.close()
         self.traffic.close()
 
-    def _start(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
+        return task
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -163,12 +168,23 @@ class RoomServer:
             )
         await self._end(room, "deleted")
 
+    def give_way(self, room: Room, reason: str) -> None:
+        """End a client's room at once, its row a moment later."""
+        self._remove(room, reason)
+        self._start(self._forget(room.place))
+
     async def _end(self, room: Room, reason: str) -> None:
+        self._remove(room, reason)
+        await self._forget(room.place)
+
+    def _remove(self, room: Room, reason: str) -> None:
         self.gone(room)
         self.hub.remove(room.place, reason)
+
+    async def _forget(self, place: Place) -> None:
+        # Writes wait in the order of what they write of: a room made here meanwhile is inserted after this.
         async with self._writing:
-            if self.hub.find(room.place) is None:
-                await asyncio.to_thread(self._store.delete, room.place)
+            await asyncio.to_thread(self._store.delete, place)
 
     async def clean(self, kind: str, caller: Principal | None = None) -> int:
         """End the rooms that nobody used for long: all, or the caller's own."""
@@ -205,15 +221,23 @@ class RoomServer:
         return [room for room in rooms if caller.sees(room.owner)]
 
     @contextlib.contextmanager
-    def waiting_room(self) -> Iterator[None]:
+    def waiting_room(self, caller: Principal) -> Iterator[None]:
         """A place for a socket that has not joined yet. Raises TooMany."""
-        if self._waiting >= _MOST_WAITING:
-            raise refuse(TooMany, "too_many_participants", f"{self._waiting} sockets wait to join already.")
-        self._waiting += 1
+        name, waiting = caller.name, self._waiting
+        if waiting.total() >= _MOST_WAITING or waiting[name] >= _MOST_WAITING_OF_ONE:
+            raise refuse(
+                TooMany,
+                "too_many_participants",
+                f"{waiting.total()} sockets wait to join already, {waiting[name]} of them yours; at most "
+                f"{_MOST_WAITING} and {_MOST_WAITING_OF_ONE}.",
+            )
+        waiting[name] += 1
         try:
             yield
         finally:
-            self._waiting -= 1
+            waiting[name] -= 1
+            if not waiting[name]:
+                del waiting[name]
 
     async def join(
         self, place: Place, join: Join, caller: Principal, mailbox: Mailbox
@@ -256,10 +280,25 @@ class RoomServer:
 
     def emergency_stop(self, room: Room, member: Member, reason: str) -> None:
         """Latch at once and tell everybody; in a session's room the arm's guard is stopped as well."""
+        before = room.latched_by
         room.emergency_stop(member.participant_id, reason)
+        if room.latched_by != before:
+            self._keep_latch(room)
         _log.warning("E-stop by %s in room %s: %s", member.participant_id, room.place.room_id, reason)
         if room.tie is not None and room.tie.arm not in self._stopping:
             self._start(self._stop_arm(room, member, room.tie.arm))
+
+    def _keep_latch(self, room: Room) -> None:
+        """Write who stopped a client's room, after everybody was told; what a session's keeps is its guard's."""
+        if room.tie is None:
+            task = self._start(self._write_latch(room))
+            self._latching.add(task)
+            task.add_done_callback(self._latching.discard)
+
+    async def _write_latch(self, room: Room) -> None:
+        async with self._writing:
+            if self.hub.find(room.place) is room:
+                await asyncio.to_thread(self._store.latch, room.place, room.latched_by or "")
 
     async def _stop_arm(self, room: Room, member: Member, arm: str) -> None:
         self._stopping.add(arm)
@@ -275,7 +314,8 @@ class RoomServer:
             room.latched_by = None
 
     def reset(self, room: Room, caller: Principal) -> None:
-        """End a room's own latch. Raises Conflict while the arm of a session is latched."""
+        """End a room's own latch. Raises NotFound for somebody else's, Conflict while a session's arm is latched."""
+        caller.check_sees(room.owner, "Room")
         if room.guard_is_latched():
             arm = room.tie.arm if room.tie is not None else ""
             raise refuse(
@@ -283,7 +323,8 @@ class RoomServer:
                 "estop_latched",
                 f"The arm is latched: POST /api/control/reset?arm={arm} releases both.",
             )
-        room.release(caller.name)
+        if room.release(caller.name):
+            self._keep_latch(room)
 
 
 def differing(room: Room, asked: Settings) -> list[str]:

@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator
 
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.session_book import BookedSession
+from lerobot_arena.bridge.store import SessionRecord
 from lerobot_arena.core import topics
-from lerobot_arena.core.room import ROBOTICS, VIDEO
+from lerobot_arena.core.errors import Conflict
+from lerobot_arena.core.principal import LOCAL_NAME
+from lerobot_arena.core.room import ROBOTICS, ROOM_KINDS, VIDEO
 from lerobot_arena.core.session import GuardState, SessionWanted
 from lerobot_arena.core.units import NORMALIZED, RADIANS
 from lerobot_arena.rooms.hub import Hub
 from lerobot_arena.rooms.joint_payload import Joints, JointVocabulary
+from lerobot_arena.rooms.refusals import refuse
 from lerobot_arena.rooms.robotics import RoboticsRoom, RoboticsSettings
 from lerobot_arena.rooms.room import MOST_CONSUMERS, Place, Room, Tie
 from lerobot_arena.rooms.video import VideoRoom, VideoSettings
@@ -34,15 +38,41 @@ def places_of(wanted: SessionWanted) -> Iterator[tuple[Place, Tie]]:
 
 
 class SessionRooms:
-    """Keeps the hub in step with the sessions. `prepare` readies a new room, `gone` takes leave of one."""
+    """Keeps the hub in step with the sessions. `prepare` readies a new room, `gone` takes leave of one; `give_way`
+    ends a client's room."""
 
     def __init__(
-        self, hub: Hub, board: Board, *, prepare: Callable[[Room], None], gone: Callable[[Room], None]
+        self,
+        hub: Hub,
+        board: Board,
+        *,
+        prepare: Callable[[Room], None],
+        gone: Callable[[Room], None],
+        give_way: Callable[[Room, str], None],
     ) -> None:
         self._hub, self._board = hub, board
-        self._prepare, self._gone = prepare, gone
+        self._prepare, self._gone, self._give_way = prepare, gone, give_way
         self._vocabularies: dict[tuple[tuple[str, ...], str], JointVocabulary] = {}
         board.guard_listeners.append(self._on_guard)
+
+    def check_free(self, record: SessionRecord) -> None:
+        """Raise Conflict when a room of the new session would end one of somebody else's."""
+        if record.owner == LOCAL_NAME:
+            return
+        for place, _ in places_of(record.wanted):
+            for room in self._sharing(place):
+                if room.tie is None and room.owner != record.owner:
+                    raise refuse(
+                        Conflict,
+                        "room_exists",
+                        f"A room of this session would be {place.room_id!r}, which is there already: choose another "
+                        "session_id or workspace_id.",
+                    )
+
+    def _sharing(self, place: Place) -> list[Room]:
+        """Rooms of either kind in that place: they have one topic."""
+        places = (Place(kind, place.workspace_id, place.room_id) for kind in ROOM_KINDS)
+        return [room for other in places if (room := self._hub.find(other)) is not None]
 
     def follow(self, sessions: list[BookedSession]) -> None:
         """Exactly these sessions have rooms from now on. A client's room of the same name gives way, and is told."""
@@ -50,15 +80,13 @@ class SessionRooms:
             place: (tie, session) for session in sessions for place, tie in places_of(session.wanted)
         }
         for room in self._hub:
-            ends = room.tie is not None and room.place not in wanted
-            gives_way = room.tie is None and any(
-                Place(kind, room.place.workspace_id, room.place.room_id) in wanted
-                for kind in (ROBOTICS, VIDEO)
-            )
-            if ends or gives_way:
+            if room.tie is not None and room.place not in wanted:
                 self._gone(room)
-                self._hub.remove(room.place, "session deleted" if ends else "its name is a session's now")
+                self._hub.remove(room.place, "session deleted")
         for place, (tie, session) in wanted.items():
+            for room in self._sharing(place):
+                if room.tie is None:
+                    self._give_way(room, "its name is a session's now")
             if self._hub.find(place) is None:
                 self._hub.add(self._made(place, tie, session))
 

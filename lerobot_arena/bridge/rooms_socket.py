@@ -30,7 +30,7 @@ async def serve_room(socket: WebSocket, server: RoomServer, place: Place, princi
     """Until the client leaves or is let go. Refusals come after the accept, as the protocol has them."""
     await socket.accept()
     try:
-        with server.waiting_room():
+        with server.waiting_room(principal):
             join = await _first_frame(socket)
             mailbox = Mailbox(server.clock.steady_ns)
             room, member = await server.join(place, join, principal, mailbox)
@@ -128,14 +128,13 @@ async def _read(socket: WebSocket, server: RoomServer, room: Room, member: Membe
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             return
-        if member.mailbox.is_closing:
-            # Evicted, resumed elsewhere, or the room is gone: it has no say any more.
-            continue
         await pace.next()
         text, data = message.get("text"), message.get("bytes")
         try:
             if text is not None:
                 _take_text(server, room, member, text)
+            elif member.mailbox.is_closing:
+                continue
             elif isinstance(room, VideoRoom):
                 room.frame(member, data or b"")
             else:
@@ -147,6 +146,9 @@ async def _read(socket: WebSocket, server: RoomServer, room: Room, member: Membe
 def _take_text(server: RoomServer, room: Room, member: Member, text: str) -> None:
     is_robotics = isinstance(room, RoboticsRoom)
     said = wire.read_robotics(text) if is_robotics else wire.read_video(text)
+    if member.mailbox.is_closing and not isinstance(said, wire.EmergencyStop):
+        # Evicted, resumed elsewhere, or the room is gone: it has no say any more, but a stop is a stop.
+        return
     if isinstance(said, wire.JointsSaid) and isinstance(room, RoboticsRoom):
         room.say(member, said)
         return

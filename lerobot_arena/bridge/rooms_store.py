@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rooms that clients made, in SQL: they survive a restart, their members and values do not. Blocking."""
+"""Rooms that clients made, in SQL: they and their e-stop survive a restart, members and values do not. Blocking."""
 
 import json
 import time
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, Float, Integer, String, delete, select
+from sqlalchemy import ColumnElement, Engine, Float, Integer, String, and_, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
@@ -26,17 +26,19 @@ class ClientRoomRow(Base):
     max_consumers: Mapped[int] = mapped_column(Integer)
     settings: Mapped[str]
     created_at: Mapped[float] = mapped_column(Float)
+    latched_by: Mapped[str] = mapped_column(String(100), default="")
 
 
 @dataclass(frozen=True)
 class RoomRecord:
-    """One room as its owner asked for it."""
+    """One room as its owner asked for it. `latched_by`: who stopped it; empty when nobody did."""
 
     place: Place
     owner: str
     max_consumers: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     created_at: float = field(default_factory=time.time)
+    latched_by: str = ""
 
 
 class RoomStore:
@@ -74,13 +76,20 @@ class RoomStore:
     def delete(self, place: Place) -> None:
         """Remove a room; removing none is no error."""
         with self._open.begin() as db:
-            db.execute(
-                delete(ClientRoomRow).where(
-                    ClientRoomRow.kind == place.kind,
-                    ClientRoomRow.workspace_id == place.workspace_id,
-                    ClientRoomRow.room_id == place.room_id,
-                )
-            )
+            db.execute(delete(ClientRoomRow).where(_is_at(place)))
+
+    def latch(self, place: Place, latched_by: str) -> None:
+        """Note who stopped a room, or with an empty name that it was released."""
+        with self._open.begin() as db:
+            db.execute(update(ClientRoomRow).where(_is_at(place)).values(latched_by=latched_by))
+
+
+def _is_at(place: Place) -> ColumnElement[bool]:
+    return and_(
+        ClientRoomRow.kind == place.kind,
+        ClientRoomRow.workspace_id == place.workspace_id,
+        ClientRoomRow.room_id == place.room_id,
+    )
 
 
 def _record(row: ClientRoomRow) -> RoomRecord:
@@ -90,4 +99,5 @@ def _record(row: ClientRoomRow) -> RoomRecord:
         row.max_consumers,
         json.loads(row.settings),
         row.created_at,
+        row.latched_by,
     )

@@ -47,6 +47,8 @@ class SessionBook:
         max_sessions: int,
     ) -> None:
         self._store, self.board, self._publish = store, board, publish
+        self.checks: list[Callable[[SessionRecord], None]] = []
+        """Called with a new session before it is written; each may raise a Conflict."""
         self.listeners: list[Callable[[list[BookedSession]], None]] = []
         """Called with all sessions whenever they changed."""
         self._max_sessions = max_sessions
@@ -90,6 +92,8 @@ class SessionBook:
         async with self._lock:
             if len(self._sessions) >= self._max_sessions:
                 raise Conflict(f"There are {len(self._sessions)} sessions already; delete one first.")
+            for check in self.checks:
+                check(record)
             generation = self._next_generation()
             await asyncio.to_thread(self._store.insert, record, generation)
             session = self._booked(record, generation, has_run=False)

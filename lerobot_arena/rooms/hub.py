@@ -126,8 +126,10 @@ class Hub:
         return seconds_between(room.active_ns, self.clock.steady_ns())
 
     def is_due(self, room: Room) -> bool:
-        """Nobody was there for INACTIVITY_S. A session's rooms never are."""
-        return room.tie is None and not room.members and self.idle_s(room) > INACTIVITY_S
+        """Nobody was there for INACTIVITY_S. A session's rooms never are, nor one that is stopped: it would be made
+        again without its e-stop."""
+        is_free = room.tie is None and not room.members and not room.estop_latched
+        return is_free and self.idle_s(room) > INACTIVITY_S
 
     def due(self, may: Callable[[Room], bool] = lambda _room: True) -> list[Room]:
         """What a sweep removes."""

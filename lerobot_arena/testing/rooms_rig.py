@@ -18,7 +18,7 @@ from lerobot_arena.bridge.server import open_socket, serve
 from lerobot_arena.bridge.services import Services
 from lerobot_arena.testing.bridge_fake_link import FakeArms
 from lerobot_arena.testing.bridge_fake_server import fake_services
-from lerobot_arena.testing.bridge_rig import make_settings
+from lerobot_arena.testing.bridge_rig import PASSWORD, make_settings
 
 Message = dict[str, Any]
 
@@ -93,10 +93,22 @@ class RoomsRig:
         answer = await self.http.post(path, json={"room_id": room, **fields})
         assert answer.status_code == 200, answer.text
 
+    async def user(self, name: str) -> str:
+        """An API token of a new account."""
+
+        def make() -> str:
+            accounts = self.services.accounts
+            accounts.users.create(name, PASSWORD)
+            return accounts.tokens.create(name, "test", accounts.users.get(name).scopes)[1]
+
+        return await asyncio.to_thread(make)
+
     @contextlib.asynccontextmanager
-    async def socket(self, workspace: str, room: str, *, kind: str = "robotics") -> AsyncIterator[RoomClient]:
+    async def socket(
+        self, workspace: str, room: str, *, kind: str = "robotics", token: str = ""
+    ) -> AsyncIterator[RoomClient]:
         url = f"ws://{self.host}{self.room(workspace, room, kind=kind)}/ws"
-        async with connect(url, compression=None, max_size=None) as socket:
+        async with connect(url, compression=None, max_size=None, additional_headers=bearer(token)) as socket:
             yield RoomClient(socket)
 
     @contextlib.asynccontextmanager
@@ -108,14 +120,20 @@ class RoomsRig:
         role: str = "consumer",
         *,
         kind: str = "robotics",
+        token: str = "",
         **more: Any,
     ) -> AsyncIterator[RoomClient]:
         """A participant that was greeted; `greeting` is what it got."""
-        async with self.socket(workspace, room, kind=kind) as client:
+        async with self.socket(workspace, room, kind=kind, token=token) as client:
             await client.socket.send(json.dumps({"participant_id": name, "role": role, **more}))
             while not client.greeting or client.greeting[-1]["type"] != "joined":
                 client.greeting.append(await client.next())
             yield client
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of an API token; of none, when it is empty."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 @contextlib.asynccontextmanager

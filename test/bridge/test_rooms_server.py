@@ -68,16 +68,34 @@ async def test_deleting_a_room_tells_everybody_and_closes_their_sockets(rooms: R
                 assert (before[-1]["type"], before[-1]["reason"]) == ("room_closed", "deleted")
 
 
-async def test_a_room_and_its_settings_survive_a_restart_and_a_deleted_one_does_not(data_dir: Path) -> None:
+async def test_a_room_its_settings_and_its_e_stop_survive_a_restart_and_a_deleted_one_does_not(
+    data_dir: Path,
+) -> None:
     config = {"encoding": "h264", "resolution": {"width": 320, "height": 240}}
     async with serve_rooms(data_dir) as first:
         await first.make("w", "kept", unit="degrees", joint_names=["a"], max_consumers=3, max_age_s=0.2)
         await first.make("w", "deleted")
+        await first.make("w", "stopped")
+        await first.make("w", "released")
+        for room in ("stopped", "released"):
+            async with first.join("w", room, "c") as consumer:
+                await consumer.say("emergency_stop", reason="smoke")
+                await consumer.until("emergency_stop")
+        reset = f"{first.room('w', 'released')}/emergency_stop/reset"
+        assert (await first.http.post(reset)).status_code == 200
         await first.make("w", "video", kind="video", config=config, recovery_config={"frame_timeout_ms": 300})
         await first.http.delete(first.room("w", "deleted"))
     async with serve_rooms(data_dir) as second:
         listed = (await second.http.get("/robotics/workspaces/w/rooms")).json()["rooms"]
-        assert [room["id"] for room in listed] == ["kept"]
+        assert [room["id"] for room in listed] == ["kept", "stopped", "released"]
+        command = {"joints": [{"name": "a", "value": 1}]}
+        path = second.room("w", "stopped")
+        refused = await second.http.post(f"{path}/command", json=command)
+        assert (refused.status_code, refused.json()["code"]) == (409, "estop_latched")
+        assert (await second.http.post(f"{path}/emergency_stop/reset")).status_code == 200
+        for room in ("stopped", "released"):
+            said = await second.http.post(f"{second.room('w', room)}/command", json=command)
+            assert said.status_code == 200
         info = (await second.http.get(second.room("w", "kept"))).json()["room"]
         assert (info["unit"], info["joint_names"], info["max_consumers"], info["max_age_s"]) == (
             "degrees",

@@ -55,6 +55,18 @@ def test_a_name_is_taken_once_in_each_kind(engine: Engine) -> None:
     assert len(store.load()) == 2
 
 
+def test_who_stopped_a_room_is_kept_until_it_is_released(engine: Engine) -> None:
+    store = RoomStore(engine)
+    for kind in ("robotics", "video"):
+        store.insert(record(kind, "r", 1.0))
+    robotics = Place("robotics", "w" * 64, "r")
+    for name in ("ä" * 100, ""):
+        store.latch(robotics, name)
+        kept = {found.place.kind: found.latched_by for found in store.load()}
+        assert kept == {"robotics": name, "video": ""}
+    store.latch(Place("robotics", "w", "none"), "p")
+
+
 def test_deleting_is_of_one_room_and_of_none_is_no_error(engine: Engine) -> None:
     store = RoomStore(engine)
     for room in ("a", "b"):
