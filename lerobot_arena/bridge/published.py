@@ -7,6 +7,7 @@ import hashlib
 import logging
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from lerobot_arena.bridge.desk import Desk
 from lerobot_arena.bridge.settings import Settings
@@ -40,7 +41,10 @@ class Published:
     """What is published here. All of it blocks: ask through the desk."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+        self.clock = clock
         self.desk = Desk("the catalog")
+        # The catalog's desk is open to everybody; a robot's run does not wait behind it.
+        self.trial_desk = Desk("physical trials", threads=2)
         self.shelf = Shelf(engine)
         self.blobs = Blobs(settings.blobs)
         self.deployed = DeploymentStore(engine)
@@ -65,7 +69,7 @@ class Published:
         self.votes = ArenaStore(engine)
         self.arena = Arena(self.shelf, self.votes, secret=_key_for(b"voters", settings), clock=clock)
         self.trials = Trials(self.votes, clock=clock)
-        self.leaderboard = Leaderboard(self.votes, self.listed_policies)
+        self.leaderboard = Leaderboard(self.votes, self.listed_policies, clock)
         self._votes_came = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._seeds = settings.seed_catalog
@@ -86,6 +90,7 @@ class Published:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         self.desk.close()
+        self.trial_desk.close()
         self.large.close()
 
     def note_published(self, item: Item) -> None:
@@ -113,11 +118,12 @@ class Published:
 
     async def _keep_table(self) -> None:
         while True:
-            await self._votes_came.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._votes_came.wait(), self.leaderboard.due_in_s)
             self._votes_came.clear()
             try:
                 await self.desk.ask(self.leaderboard.refresh)
-            except ArenaError as error:
+            except (ArenaError, SQLAlchemyError) as error:
                 _log.warning("The leaderboard stays as it was: %s", error)
             await asyncio.sleep(_SETTLE_S)
 

@@ -19,6 +19,8 @@ from lerobot_arena.recording.slicing import Slicer
 from lerobot_arena.recording.totals import FileEntry, SessionEntry
 
 _MB = 1e6
+# Of recording/session_record.py.
+_POLICY = frozenset({"policy", "policy_hash", "policy_session_id"})
 
 
 def _seconds(stamp_ns: int) -> float | None:
@@ -47,8 +49,9 @@ def listed(entry: SessionEntry) -> dict[str, Any]:
     }
 
 
-def detailed(entry: SessionEntry) -> dict[str, Any]:
-    """GET /mcap/sessions/{session_id}."""
+def detailed(entry: SessionEntry, *, is_secret: bool = False) -> dict[str, Any]:
+    """GET /mcap/sessions/{session_id}; `is_secret`: what ran is not told."""
+    hidden = _POLICY if is_secret else frozenset()
     topics, cycles = entry.topics, entry.cycle_range
     compressions = sorted({file.totals.compression for file in entry.files if file.totals.compression})
     names = {topic: as_in_seed(topic, entry.arm) for topic in sorted(topics)}
@@ -66,7 +69,7 @@ def detailed(entry: SessionEntry) -> dict[str, Any]:
         "first_cycle": cycles[0] if cycles else None,
         "last_cycle": cycles[1] if cycles else None,
         "files": [_file(file) for file in entry.files],
-        "metadata": dict(entry.session),
+        "metadata": {name: value for name, value in entry.session.items() if name not in hidden},
     }
 
 

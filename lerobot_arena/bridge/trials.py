@@ -13,6 +13,8 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from lerobot_arena.bridge.board import Board
 from lerobot_arena.bridge.creation import SessionMaker
 from lerobot_arena.bridge.models import CreateSessionRequest
@@ -37,6 +39,7 @@ from lerobot_arena.core.session import (
 )
 from lerobot_arena.platform.arena.matchup import SIDES, Matchup
 from lerobot_arena.platform.arena.trials import Run, new_side
+from lerobot_arena.recording.status import IDLE
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ _LONGEST_PAUSE_S = 60.0
 _HOLD_S = 5.0
 # As routes/recorder.py: the disk may take its time.
 _RECORDER_S = 8.0
+# What is not there yet, or busy, is asked again.
+_TRIES, _RETRY_S = 30, 1.0
 _DONE = "done"
 
 
@@ -68,24 +73,42 @@ class PhysicalTrials:
     ) -> None:
         self._published, self._maker, self._verbs = published, maker, verbs
         self._book, self._board, self._link, self._settings = book, board, link, settings
+        self._ask = published.trial_desk.ask
         self._tasks: dict[str, asyncio.Task[None] | None] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """End what a bridge before this one left behind."""
         trials = self._published.trials
         reason = "The server was started again while it ran."
-        await self._published.desk.ask(lambda: trials.fail_unfinished(reason))
-        for session in self._book.all():
-            if session.record.owner == OWNER:
-                await self._book.remove(session)
+        recordings = await self._ask(lambda: trials.fail_unfinished(reason))
+        left = [session for session in self._book.all() if session.record.owner == OWNER]
+        for session in left:
+            await self._book.remove(session)
+        for arm in {session.wanted.arm for session in left} if recordings else ():
+            task = asyncio.create_task(self._end_recording(arm, recordings))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """Stop what runs; it ends as failed."""
-        for task in list(self._tasks.values()):
+        for task in [*self._tasks.values(), *self._ending]:
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+
+    async def _end_recording(self, arm: str, recordings: set[str]) -> None:
+        """Stop the arm's recorder if it still writes one of these. It may not have been heard of yet."""
+        for _ in range(_TRIES):
+            try:
+                status = json.loads(await self._call(arm, "record_status", _RECORDER_S))
+                if status["state"] != IDLE and status["session_id"] in recordings:
+                    await self._call(arm, "record_stop", _RECORDER_S)
+                return
+            except ArenaError as error:
+                _log.warning("What is recorded on arm %s of a trial that has ended: %s", arm, error)
+            await asyncio.sleep(_RETRY_S)
 
     async def begin(
         self, arm: str | None, policies: tuple[str, str] | None, *, seconds: float, seed: int | None
@@ -141,7 +164,7 @@ class PhysicalTrials:
                 )
             return published.trials.draw(names, seed)
 
-        return await published.desk.ask(draw)
+        return await self._ask(draw)
 
     async def _session(self, side: str, policy: str, embodiment: EmbodimentStatus) -> BookedSession:
         fields = {
@@ -164,13 +187,13 @@ class PhysicalTrials:
             )
             return published.trials.begin(left, right, robot=robot, robot_content=content)
 
-        return await published.desk.ask(work)
+        return await self._ask(work)
 
     async def _run(self, matchup: Matchup, arm: str, sessions: list[BookedSession], seconds: float) -> None:
-        trials, ask = self._published.trials, self._published.desk.ask
+        trials, ask = self._published.trials, self._ask
         try:
             for side, session in zip(SIDES, sessions, strict=True):
-                run = await self._run_side(session, arm, seconds, is_first=side == SIDES[0])
+                run = await self._run_side(matchup.id, side, session, seconds)
                 before = await ask(lambda: self._published.arena.get(matchup.id))
                 if before.scene not in {"", run.scene}:
                     raise Conflict(
@@ -179,24 +202,32 @@ class PhysicalTrials:
                     )
                 await ask(lambda side=side, run=run: trials.note_run(matchup.id, side, run))  # type: ignore[misc]
         except ArenaError as error:
-            reason = str(error)
-            await ask(lambda: trials.fail(matchup.id, reason))
+            await self._fail(matchup.id, str(error))
         except asyncio.CancelledError:
-            await ask(lambda: trials.fail(matchup.id, "The server ended while it ran."))
+            await self._fail(matchup.id, "The server ended while it ran.")
             raise
         except Exception as error:
             _log.exception("Trial %s ended by a fault of ours.", matchup.id)
-            reason = f"The server failed: {type(error).__name__}; its log says more."
-            await ask(lambda: trials.fail(matchup.id, reason))
+            await self._fail(matchup.id, f"The server failed: {type(error).__name__}; its log says more.")
         finally:
             await self._clear(arm, sessions)
 
-    async def _run_side(self, session: BookedSession, arm: str, seconds: float, *, is_first: bool) -> Run:
+    async def _fail(self, matchup_id: str, reason: str) -> None:
+        """Whoever waits for the trial must learn of it: a database that is busy is asked again."""
+        for _ in range(_TRIES):
+            try:
+                return await self._ask(lambda: self._published.trials.fail(matchup_id, reason))
+            except (ArenaError, SQLAlchemyError) as error:
+                _log.warning("Trial %s has failed (%s), which cannot be noted: %s", matchup_id, reason, error)
+            await asyncio.sleep(_RETRY_S)
+
+    async def _run_side(self, matchup_id: str, side: str, session: BookedSession, seconds: float) -> Run:
         """One policy, from the scene to its end. Raises ArenaError when it did not run to its end."""
-        session_id = session.wanted.session_id
+        session_id, arm, trials = session.wanted.session_id, session.wanted.arm, self._published.trials
         await self._wait_until_loaded(session)
-        scene = await self._set_scene(arm, "reset_scene" if is_first else "repeat_scene")
+        scene = await self._set_scene(arm, "reset_scene" if side == SIDES[0] else "repeat_scene")
         async with self._recorded(arm) as recording:
+            await self._ask(lambda: trials.note_recording(matchup_id, side, recording))
             run = RunWanted(arm, DEFAULT_TASK, max(1, round(seconds * 1000 / CYCLE_MS)), CYCLE_MS)
             try:
                 await self._verbs.start(session_id, run)
@@ -236,11 +267,14 @@ class PhysicalTrials:
 
     @contextlib.asynccontextmanager
     async def _recorded(self, arm: str) -> AsyncIterator[str]:
-        recording = await self._call(arm, "record_start", _RECORDER_S)
+        start = asyncio.ensure_future(self._call(arm, "record_start", _RECORDER_S))
         try:
-            yield recording
+            yield await asyncio.shield(start)
         finally:
-            await self._call(arm, "record_stop", _RECORDER_S)
+            # Cancelled meanwhile, one does not know yet whether there is something to stop.
+            await asyncio.wait([start])
+            if start.exception() is None:
+                await self._call(arm, "record_stop", _RECORDER_S)
 
     async def _wait_for_the_end(self, session: BookedSession, arm: str, seconds: float) -> None:
         outcome = await self._board.wait_for(lambda: self._outcome(session, arm), seconds + _LONGEST_PAUSE_S)

@@ -192,11 +192,21 @@ def write_session(
     with_pictures: bool = True,
     is_closed: bool = True,
     size: tuple[int, int] = (48, 64),
+    told: Mapping[str, str] | None = None,
 ) -> Path:
-    """A session of one arm: cycles, joints at their rate, pictures of camera `front` every other cycle. Its folder."""
+    """A session of one arm: cycles, joints at their rate, pictures of camera `front` every other cycle. Its folder.
+
+    `told` stands in its metadata as well.
+    """
     folder, records = root / session_id, cycles(decisions)
     each = -(-len(records) // files)
-    metadata = {"session_id": session_id, "arm": "arm", "control_frequency_hz": "50", "task": "default"}
+    metadata = {
+        "session_id": session_id,
+        "arm": "arm",
+        "control_frequency_hz": "50",
+        "task": "default",
+        **(told or {}),
+    }
     stem = session_id.replace("sess_", "session_")
     for number in range(files):
         path = folder / (f"{stem}_{number}.mcap" if number else f"{stem}.mcap")

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lerobot_arena.platform.arena.matchup import UNLOCK_S
+from lerobot_arena.platform.arena.matchup import BROWSER, OPEN_S, UNLOCK_S
 from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, Item
 from lerobot_arena.testing.bridge_rig import BASE, Rig, until
 from lerobot_arena.testing.seed_schemas import check_answer
@@ -98,12 +98,9 @@ async def test_the_leaderboard_follows_the_votes(policies: Rig) -> None:
         policies.clock.advance(UNLOCK_S)
         kept = policies.services.published.arena.get(matchup["id"])
         better = "left" if kept.left.policy == "lab/trot" else "right"
-        answer = await policies.http.post(
-            "/api/arena/vote",
-            json={"matchupId": matchup["id"], "winner": better},
-            headers={"User-Agent": f"browser {number}"},
-        )
-        assert answer.status_code == 200
+        async with policies.caller(address=f"203.0.113.{number}") as voter:
+            body = {"matchupId": matchup["id"], "winner": better}
+            assert (await voter.post("/api/arena/vote", json=body)).status_code == 200
     board = policies.services.published.leaderboard
     await until(lambda: board.table.updated_at is not None)
     await policies.services.published.desk.ask(board.refresh)
@@ -119,6 +116,40 @@ async def test_the_leaderboard_follows_the_votes(policies: Rig) -> None:
         {"policy": "lab/walk", "title": "Walk"},
     ]
     assert len(lines) == 14 and len(json.loads(lines[2])["left_content"]) == 64
+
+
+async def test_other_browsers_of_one_network_are_one_voter(policies: Rig) -> None:
+    async def vote(number: int) -> None:
+        matchup = await launch(policies)
+        policies.clock.advance(UNLOCK_S)
+        better = policies.services.published.arena.get(matchup["id"]).left.policy == "lab/trot"
+        body = {"matchupId": matchup["id"], "winner": "left" if better else "right"}
+        agent = {"User-Agent": f"browser {number}"}
+        async with policies.caller(address=f"2001:db8:0:7::{number + 1:x}", headers=agent) as bot:
+            assert (await bot.post("/api/arena/vote", json=body)).status_code == 200
+
+    for number in range(20):
+        await vote(number)
+    published = policies.services.published
+    table = await published.desk.ask(published.leaderboard.refresh)
+    assert table.standings.winner is None and table.wins["lab/trot"]["lab/walk"] == 1
+    told = (await policies.http.get("/v1/leaderboard/trials")).text.splitlines()[2:]
+    assert len(told) == 20 and len({json.loads(line)["network"] for line in told}) == 1
+
+
+async def test_what_is_still_voted_on_is_told_without_its_sides(policies: Rig) -> None:
+    matchup = await launch(policies)
+    policies.clock.advance(UNLOCK_S)
+    body = {"matchupId": matchup["id"], "winner": "left"}
+    assert (await policies.http.post("/api/arena/vote", json=body)).status_code == 200
+    told = (await policies.http.get("/v1/leaderboard/trials")).text
+    vote = json.loads(told.splitlines()[-1])
+    assert matchup["id"] not in told and (vote["left"], vote["right"]) == ("lab/trot", "lab/walk")
+    policies.clock.advance(OPEN_S[BROWSER])
+    told = (await policies.http.get("/v1/leaderboard/trials")).text
+    vote = json.loads(told.splitlines()[-1])
+    kept = policies.services.published.arena.get(matchup["id"])
+    assert (vote["matchup"], vote["left"]) == (matchup["id"], kept.left.policy)
 
 
 async def test_the_arena_is_open_to_anybody(policies: Rig) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Physical trials over a fake arm: both sides from one scene, blind until voted, failed with a reason otherwise."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,16 +12,24 @@ import pytest
 
 from lerobot_arena.bridge.trials import OWNER
 from lerobot_arena.core.principal import SESSIONS_READ
-from lerobot_arena.core.session import PAUSED, RUNNING, STOPPED
+from lerobot_arena.core.session import PAUSED, STOPPED
 from lerobot_arena.platform.accounts.names import RESERVED
 from lerobot_arena.platform.arena.trials import new_side
 from lerobot_arena.testing.bridge_fake_recorder import SESSION_ID
 from lerobot_arena.testing.bridge_rig import Rig, open_rig, until
 from lerobot_arena.testing.seed_schemas import check_answer
+from lerobot_arena.testing.trial_calls import (
+    BODY,
+    MUCH_LATER,
+    at_end,
+    begin,
+    matchup_of,
+    run_both,
+    run_out,
+    running,
+)
 
 SEED = Path(__file__).with_name("seed2.openapi.json")
-BODY = {"policies": ["demo", "hold"], "seconds": 1.0, "seed": 3}
-CYCLES = 50
 
 
 @pytest.fixture
@@ -32,46 +39,9 @@ async def operator(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-async def begin(http: httpx.AsyncClient, **changes: Any) -> dict[str, Any]:
-    answer = await http.post("/api/arena/trials", json={**BODY, **changes})
-    assert answer.status_code == 201, answer.text
-    check_answer(SEED, "ArenaMatchupEnvelope", answer.json())
-    matchup: dict[str, Any] = answer.json()["matchup"]
-    return matchup
-
-
-async def matchup_of(http: httpx.AsyncClient, matchup_id: str) -> dict[str, Any]:
-    answer = await http.get(f"/api/arena/matchup/{matchup_id}")
-    check_answer(SEED, "ArenaMatchupEnvelope", answer.json())
-    matchup: dict[str, Any] = answer.json()["matchup"]
-    return matchup
-
-
-async def running(rig: Rig, count: int = 1) -> None:
-    """Until the arm runs, for the `count`-th time."""
-    await until(lambda: rig.fake.guards["arm"].epoch == count and rig.fake.guards["arm"].state == RUNNING)
-
-
-async def run_out(rig: Rig) -> None:
-    """All cycles of the present run."""
-    for _ in range(CYCLES):
-        rig.fake.beat()
-
-
-async def at_end(rig: Rig) -> None:
-    """Until the trial let go of the arm."""
-    await until(lambda: not rig.services.trials._tasks)
-
-
-async def run_both(rig: Rig) -> None:
-    for side in (1, 2):
-        await running(rig, side)
-        await run_out(rig)
-    await at_end(rig)
-
-
 async def test_both_sides_run_from_one_scene_and_are_recorded(rig: Rig, operator: httpx.AsyncClient) -> None:
     begun = await begin(operator)
+    check_answer(SEED, "ArenaMatchup", begun)
     assert (begun["status"], begun["kind"], begun["voteUnlockAt"]) == ("starting", "physical", None)
     assert begun["left"]["browserUrl"] is None
     await running(rig)
@@ -85,6 +55,7 @@ async def test_both_sides_run_from_one_scene_and_are_recorded(rig: Rig, operator
     await run_out(rig)
     await at_end(rig)
     ready = await matchup_of(operator, begun["id"])
+    check_answer(SEED, "ArenaMatchup", ready)
     assert ready["status"] == "ready" and ready["voteUnlockAt"] is not None
     assert rig.fake.guards["arm"].state == STOPPED and not rig.fake.recorders.recordings
     assert len(rig.services.book.all()) == 0
@@ -108,7 +79,7 @@ async def test_names_and_recordings_are_told_after_the_vote(rig: Rig, operator: 
     sides = [voted.json()["matchup"][side] for side in ("left", "right")]
     assert {side["policyRef"] for side in sides} == {"demo", "hold"}
     assert [side["recording"] for side in sides] == [SESSION_ID, f"{SESSION_ID}_2"]
-    (trial,) = rig.services.published.votes.trials()
+    (trial,) = rig.services.published.votes.trials(MUCH_LATER)
     assert trial.kind == "physical" and trial.evidence == f"left:{SESSION_ID} right:{SESSION_ID}_2"
 
 
@@ -123,7 +94,7 @@ async def test_only_operators_vote_on_an_arms_runs(rig: Rig, operator: httpx.Asy
             answer = await http.post("/api/arena/vote", json=vote)
             assert answer.status_code == 403 and "sessions:operate" in answer.json()["error"]
             check_answer(SEED, "Error", answer.json())
-    assert not rig.services.published.votes.trials()
+    assert not list(rig.services.published.votes.trials(MUCH_LATER))
 
 
 async def test_sides_are_drawn_by_the_seed(rig: Rig, operator: httpx.AsyncClient) -> None:
@@ -165,8 +136,8 @@ async def test_a_person_may_stop_it_and_a_pause_is_waited_for(rig: Rig, operator
     begun = await begin(operator)
     await running(rig)
     assert (await operator.post("/api/control/pause")).status_code == 200
-    await asyncio.sleep(0.05)
-    assert rig.fake.guards["arm"].state == PAUSED and rig.services.trials._tasks
+    await until(lambda: rig.fake.guards["arm"].state == PAUSED)
+    assert rig.services.trials._tasks
     assert (await operator.post("/api/control/resume")).status_code == 403
     assert (await operator.post("/api/control/stop")).status_code == 200
     await at_end(rig)

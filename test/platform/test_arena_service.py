@@ -9,8 +9,8 @@ import pytest
 
 from lerobot_arena.core.clock import ManualClock
 from lerobot_arena.core.errors import InvalidInput, NotFound
-from lerobot_arena.platform.arena.leaderboard import Leaderboard
-from lerobot_arena.platform.arena.matchup import UNLOCK_S
+from lerobot_arena.platform.arena.leaderboard import Leaderboard, table_of
+from lerobot_arena.platform.arena.matchup import BROWSER, OPEN_S, UNLOCK_S
 from lerobot_arena.platform.arena.service import ACTIONS, Arena, Voter
 from lerobot_arena.platform.arena.store import ArenaStore
 from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, Item
@@ -26,7 +26,11 @@ class World:
     shelf: Shelf
     arena: Arena
     board: Leaderboard
+    store: ArenaStore
     clock: ManualClock
+
+    def now(self) -> float:
+        return self.clock.wall_ns() / 1e9
 
     def publish(self, *slugs: str, scene: str = "lab/park", status: str = "active") -> None:
         for slug in slugs:
@@ -44,7 +48,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     shelf.put(Item(kind=SCENE, owner="lab", slug="park", title="Park"))
     shelf.put(Item(kind=SCENE, owner="lab", slug="moon", title="Moon"))
     arena = Arena(shelf, store, secret=b"s", clock=clock, seed=1)
-    yield World(shelf, arena, Leaderboard(store, list), clock)
+    yield World(shelf, arena, Leaderboard(store, list, clock), store, clock)
     engine.dispose()
 
 
@@ -83,6 +87,47 @@ def test_a_vote_waits_for_the_unlock_which_a_late_pane_pushes_back(world: World)
     with pytest.raises(InvalidInput, match="already"):
         world.arena.vote(matchup.id, "right", ANNA)
     world.arena.vote(matchup.id, "both_bad", STRANGER)
+
+
+def test_a_matchup_closes_a_day_after_its_launch(world: World) -> None:
+    world.publish("a", "b")
+    matchup = world.arena.launch()
+    world.clock.advance(OPEN_S[BROWSER] - 1)
+    world.arena.vote(matchup.id, "left", ANNA)
+    world.clock.advance(1)
+    with pytest.raises(InvalidInput, match="closed"):
+        world.arena.vote(matchup.id, "left", STRANGER)
+
+
+def test_what_nobody_voted_on_in_its_day_is_forgotten(world: World) -> None:
+    world.publish("a", "b")
+    voted, idle = world.arena.launch(), world.arena.launch()
+    world.clock.advance(UNLOCK_S)
+    world.arena.vote(voted.id, "left", ANNA)
+    world.clock.advance(OPEN_S[BROWSER])
+    fresh = world.arena.launch()
+    for kept in (voted, fresh):
+        assert world.arena.get(kept.id).id == kept.id
+    with pytest.raises(NotFound):
+        world.arena.get(idle.id)
+
+
+def test_a_download_tells_the_sides_of_closed_matchups_only(world: World) -> None:
+    world.publish("a", "b")
+    matchups = [world.arena.launch() for _ in range(20)]
+    assert {matchup.left.policy for matchup in matchups} == {"lab/a", "lab/b"}
+    world.clock.advance(UNLOCK_S)
+    for matchup in matchups:
+        world.arena.vote(matchup.id, "left", ANNA)
+    open_ones = list(world.store.trials(world.now()))
+    assert {(trial.matchup, trial.left, trial.evidence) for trial in open_ones} == {("", "lab/a", "")}
+    assert all(trial.left_content == world.shelf.get(POLICY, "lab/a").content for trial in open_ones)
+    world.clock.advance(OPEN_S[BROWSER])
+    closed = {trial.matchup: trial for trial in world.store.trials(world.now())}
+    for matchup in matchups:
+        trial = closed[matchup.id]
+        assert (trial.left, trial.winner) == (matchup.left.policy, "left")
+    assert table_of(open_ones, []) == table_of(closed.values(), []), "it is the same table"
 
 
 def test_what_does_not_exist_is_refused(world: World) -> None:

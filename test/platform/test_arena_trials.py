@@ -15,10 +15,11 @@ from lerobot_arena.bridge.trial_policies import checkpoints_of, policy_name, pol
 from lerobot_arena.core.clock import ManualClock
 from lerobot_arena.core.errors import InvalidInput
 from lerobot_arena.core.session import SessionWanted
+from lerobot_arena.platform.arena.ballots import Trial
 from lerobot_arena.platform.arena.download import Download, lines, read_download
 from lerobot_arena.platform.arena.matchup import FAILED, READY, STARTING
 from lerobot_arena.platform.arena.ratings import WINNERS
-from lerobot_arena.platform.arena.store import ArenaStore, Trial
+from lerobot_arena.platform.arena.store import ArenaStore
 from lerobot_arena.platform.arena.trials import Run, Trials, new_side
 from lerobot_arena.platform.catalog.item import CHECKPOINT, Item
 from lerobot_arena.platform.catalog.item import FAILED as ITEM_FAILED
@@ -66,7 +67,8 @@ def test_what_nobody_runs_any_more_has_failed(trials: Trials, store: ArenaStore)
     ready, left_behind = begin(trials), begin(trials)
     for side in ("left", "right"):
         trials.note_run(ready, side, Run("sess", "pick seed 1", "a"))
-    trials.fail_unfinished("The server was started again. " * 50)
+    trials.note_recording(left_behind, "left", "sess_3")
+    assert trials.fail_unfinished("The server was started again. " * 50) == {"sess_3"}
     assert store.get(ready).state == READY
     failed = store.get(left_behind)
     assert failed.state == FAILED and failed.error.startswith("The server") and len(failed.error) == 500

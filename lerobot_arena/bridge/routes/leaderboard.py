@@ -33,8 +33,10 @@ async def get_wins(services: ServicesDep) -> dict[str, dict[str, float]]:
 
 @router.get("/trials", summary="Every vote, to compute the table again", response_class=StreamingResponse)
 async def get_trials(services: ServicesDep) -> StreamingResponse:
-    """JSON lines: the policies that are listed, then votes, oldest first; voters are keyed hashes.
+    """JSON lines: the policies that are listed, then votes, oldest first; voters and networks are keyed hashes.
 
+    What others still vote on tells no sides: of a browser's matchup a vote has neither its id nor left and right as
+    they were, and a trial on an arm comes when it is closed.
     `arena leaderboard compute FILE` prints the table.
     """
     published = services.published
@@ -50,7 +52,7 @@ def _titles(shelf: Shelf) -> dict[str, str]:
 
 
 def _download(published: Published) -> Download:
-    titles, trials = _titles(published.shelf), published.votes.trials()
-    voted = {name for trial in trials for name in (trial.left, trial.right)}
-    named = voted | set(published.listed_policies())
-    return Download({policy: titles.get(policy, policy) for policy in named}, trials)
+    now = published.clock.wall_ns() / 1e9
+    titles, named = _titles(published.shelf), published.votes.told_policies(now)
+    named.update(published.listed_policies())
+    return Download({policy: titles.get(policy, policy) for policy in named}, published.votes.trials(now))

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from lerobot_arena.bridge.deps import ServicesDep
+from lerobot_arena.bridge.deps import PrincipalDep, ServicesDep
 from lerobot_arena.bridge.errors import unprocessable
 from lerobot_arena.bridge.recording_answers import cycle_lines, detailed, listed, slice_tag
 from lerobot_arena.bridge.risk_event import risk_event
+from lerobot_arena.bridge.routes.arena import voter_of
+from lerobot_arena.bridge.trials import OWNER
 from lerobot_arena.core.clock import NS
-from lerobot_arena.core.errors import Conflict
+from lerobot_arena.core.errors import Conflict, Forbidden
 from lerobot_arena.core.risk import RiskLevel
 from lerobot_arena.recording.cycles import find_cycle
 from lerobot_arena.recording.pictures import jpeg_at
@@ -34,6 +36,19 @@ OutcomeQuery = Annotated[
 LevelQuery = Literal["NORMAL", "ELEVATED", "CRITICAL", "EMERGENCY"]
 
 
+async def _is_secret(
+    session_id: SessionId, request: Request, services: ServicesDep, caller: PrincipalDep
+) -> bool:
+    if caller.sees(OWNER):
+        return False
+    published, voter = services.published, voter_of(caller, request)
+    return await published.trial_desk.ask(lambda: published.arena.is_secret(session_id, voter))
+
+
+SecretDep = Annotated[bool, Depends(_is_secret)]
+"""The recording is of a blind trial on which the caller may still vote."""
+
+
 @router.get("/mcap/sessions")
 async def list_recordings(services: ServicesDep) -> dict[str, Any]:
     """All recordings, the newest first. Files that are damaged say so, and what is whole in them is counted."""
@@ -42,9 +57,9 @@ async def list_recordings(services: ServicesDep) -> dict[str, Any]:
 
 
 @router.get("/mcap/sessions/{session_id}")
-async def get_recording(session_id: SessionId, services: ServicesDep) -> dict[str, Any]:
-    """One recording, from the index: the files are not read."""
-    return detailed(await asyncio.to_thread(services.recordings.get, session_id))
+async def get_recording(session_id: SessionId, services: ServicesDep, is_secret: SecretDep) -> dict[str, Any]:
+    """One recording, from the index: the files are not read. Of a trial that one may vote on it names no policy."""
+    return detailed(await asyncio.to_thread(services.recordings.get, session_id), is_secret=is_secret)
 
 
 @router.delete("/mcap/sessions/{session_id}")
@@ -58,6 +73,7 @@ async def delete_recording(session_id: SessionId, services: ServicesDep) -> dict
 async def download(
     session_id: SessionId,
     services: ServicesDep,
+    is_secret: SecretDep,
     start_cycle: StartCycle = 0,
     end_cycle: EndCycle = ALL,
     topics: Annotated[
@@ -73,6 +89,11 @@ async def download(
     Messages that name no cycle belong to the cycle recorded next. Channels keep their ROS names in the file. The same
     request makes the same bytes as long as its ETag is the same: 409 when `If-Match` names another.
     """
+    if is_secret:
+        raise Forbidden(
+            f"Recording {session_id} would tell which policy ran: vote on its trial first, or wait until the trial is "
+            "closed."
+        )
     slicer = await asyncio.to_thread(
         _planned, lambda: services.recordings.open(session_id), start_cycle, end_cycle, topics
     )

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.platform.arena.ballots import Trial
 from lerobot_arena.platform.arena.leaderboard import Table, table_of
 from lerobot_arena.platform.arena.ratings import WINNERS, Standing
-from lerobot_arena.platform.arena.store import Trial
 
 _KEYS = {field.name for field in fields(Trial)}
+# Downloads of before it was noted lack it.
+_LATER = {"network": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Download:
     """All votes, oldest first, and the titles of every policy that is in the table, by its name."""
 
     titles: Mapping[str, str]
-    trials: list[Trial]
+    trials: Iterable[Trial]
 
 
 def lines(download: Download) -> Iterator[bytes]:
@@ -57,6 +59,7 @@ def _read(texts: Iterable[str]) -> Download:
 
 
 def _trial(found: dict[str, Any], number: int) -> Trial:
+    found = {**_LATER, **found}
     if missing := _KEYS - found.keys():
         raise ValueError(f"line {number} has no {', '.join(sorted(missing))}")
     if found["winner"] not in WINNERS or not isinstance(found["at"], int | float):

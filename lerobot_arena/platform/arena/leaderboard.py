@@ -3,11 +3,13 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from lerobot_arena.core.clock import Clock
+from lerobot_arena.platform.arena.ballots import Ballot, counted
 from lerobot_arena.platform.arena.ratings import LEFT, RIGHT, Standings, Vote, rate
-from lerobot_arena.platform.arena.store import ArenaStore, Trial, counted
+from lerobot_arena.platform.arena.store import ArenaStore
 
 SEED = 20_260_101
 """Of the bootstrap: the same votes give the same table on any machine."""
@@ -28,10 +30,11 @@ class Table:
 class Leaderboard:
     """Shows the newest table it has; `refresh` computes the next one."""
 
-    def __init__(self, store: ArenaStore, policies: Callable[[], list[str]]) -> None:
+    def __init__(self, store: ArenaStore, policies: Callable[[], list[str]], clock: Clock) -> None:
         """`policies` names those that are listed even without a vote."""
-        self._store, self._policies = store, policies
+        self._store, self._policies, self._clock = store, policies, clock
         self._table = Table(Standings((), None), None, {})
+        self._due_at: float | None = None
         self._lock = threading.Lock()
 
     @property
@@ -39,17 +42,29 @@ class Leaderboard:
         """The newest one."""
         return self._table
 
+    @property
+    def due_in_s(self) -> float | None:
+        """When a table without any new vote will be another one, because a matchup closes; None: not before a vote."""
+        return None if self._due_at is None else max(0.0, self._due_at - self._now())
+
     def refresh(self) -> Table:
         """Compute the table of all votes so far."""
         with self._lock:
-            self._table = table_of(self._store.trials(), self._policies())
+            now = self._now()
+            self._table = table_of(self._store.ballots(now), self._policies())
+            self._due_at = self._store.next_told_at(now)
             return self._table
 
+    def _now(self) -> float:
+        return self._clock.wall_ns() / 1e9
 
-def table_of(trials: list[Trial], policies: list[str]) -> Table:
+
+def table_of(ballots: Iterable[Ballot], policies: list[str]) -> Table:
     """The table of these votes; what `arena leaderboard compute FILE` runs on the download."""
-    votes = counted(trials)
-    updated_at = max((trial.at for trial in trials), default=None)
+    votes, updated_at = [], None
+    for ballot in counted(ballots):
+        votes.append(Vote(ballot.left, ballot.right, ballot.winner, ballot.whose))
+        updated_at = max(ballot.at, updated_at or 0.0)
     return Table(rate(votes, policies, seed=SEED), updated_at, _wins(votes))
 
 

@@ -3,6 +3,7 @@
 
 import hashlib
 import hmac
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,7 +21,9 @@ UNLOCK_S = 10.0
 VOTES_A_DAY = 200
 STRANGER, MEMBER = "stranger", "member"
 COUNTED_PER_PAIR = {STRANGER: 1, MEMBER: 10}
-"""Votes of one voter on one pair that count in a day's table; more are kept, and change nothing."""
+"""Votes on one pair and day that count: of one member, or of all strangers in one network. More change nothing."""
+OPEN_S = {BROWSER: 86_400.0, PHYSICAL: 1_800.0}
+"""How long a matchup takes votes, from its launch or from the end of its runs. What tells its sides waits for that."""
 
 # RoboArena's exploration weight (arXiv 2506.18123, its central server): rarely seen policies are drawn more often.
 _EXPLORE, _POWER = 500.0, 0.8
@@ -65,6 +68,10 @@ class Matchup:
         """`left` or `right`."""
         return self.left if name == "left" else self.right
 
+    def with_side(self, name: str, side: Side) -> "Matchup":
+        """With another left or right one."""
+        return replace(self, left=side) if name == "left" else replace(self, right=side)
+
     @property
     def evidence(self) -> str:
         """The recordings of a physical trial's sides; empty for what ran in browsers."""
@@ -75,6 +82,12 @@ class Matchup:
         """A side's page was loaded: both have to be watched for a while from then on."""
         unlock_at = max(self.unlock_at or 0.0, now + UNLOCK_S) if self.state == READY else self.unlock_at
         return replace(self, ready=self.ready | {name}, unlock_at=unlock_at)
+
+    @property
+    def closes_at(self) -> float:
+        """From then on nobody can vote any more; infinite while a robot has not run both."""
+        start = self.unlock_at if self.kind == PHYSICAL else self.created_at
+        return math.inf if start is None else start + OPEN_S[self.kind]
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -92,6 +105,11 @@ def voter_key(secret: bytes, *, user: str | None, address: str, agent: str) -> s
     return hmac.new(secret, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
 
 
+def network_key(secret: bytes, network: str) -> str:
+    """What tells networks apart without saying which they are."""
+    return hmac.new(secret, f"network\0{network}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
+
+
 def check_vote(matchup: Matchup, winner: str, *, now: float, has_voted: bool, votes_today: int) -> None:
     """Raises InvalidInput when this vote cannot be taken now, TooMany when the voter has voted enough today."""
     if winner not in WINNERS:
@@ -102,6 +120,11 @@ def check_vote(matchup: Matchup, winner: str, *, now: float, has_voted: bool, vo
         )
     if now < matchup.unlock_at:
         raise InvalidInput(f"Watch both for {matchup.unlock_at - now:.0f} s more, then vote.")
+    if now >= matchup.closes_at:
+        minutes = OPEN_S[matchup.kind] / 60
+        raise InvalidInput(
+            f"Matchup {matchup.id} took votes for {minutes:g} min and is closed: take another."
+        )
     if has_voted:
         raise InvalidInput("You have voted on this matchup already.")
     if votes_today >= VOTES_A_DAY:

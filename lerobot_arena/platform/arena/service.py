@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lerobot_arena.core.addresses import network_of
 from lerobot_arena.core.clock import Clock
 from lerobot_arena.core.errors import Forbidden, InvalidInput, NotFound
 from lerobot_arena.core.principal import SESSIONS_OPERATE
 from lerobot_arena.platform.arena.matchup import (
     BROWSER,
+    FAILED,
     MEMBER,
+    OPEN_S,
     PHYSICAL,
     READY,
     SIDES,
@@ -24,6 +27,7 @@ from lerobot_arena.platform.arena.matchup import (
     Side,
     check_vote,
     draw_pair,
+    network_key,
     voter_key,
 )
 from lerobot_arena.platform.arena.store import ArenaStore
@@ -36,6 +40,7 @@ ACTIONS = (
 )
 CONTROL = "runrobot:control"
 _DAY_S = 86_400.0
+_PRUNE_S = 3_600.0
 _MOST_POLICIES = 1000
 
 
@@ -64,16 +69,19 @@ class Arena:
         self._random = np.random.default_rng(seed)
         self._lock = threading.Lock()
         self._sequence = 0
+        self._prune_at = 0.0
 
     def launch(self) -> Matchup:
         """A new blind matchup. Raises InvalidInput when no two policies can be compared."""
-        pools = self._pools()
+        pools, now = self._pools(), self._now()
         with self._lock:
+            if now >= self._prune_at:
+                self._store.prune(now - OPEN_S[BROWSER])
+                self._prune_at = now + _PRUNE_S
             games = self._store.games()
             place = self._draw_place({key: len(pool) for key, pool in pools.items()})
             pool = {policy.ref: policy for policy in pools[place]}
             left, right = draw_pair(list(pool), games, self._random)
-        now = self._now()
         robot, scene = self._shelf.get(ROBOT, place[0]), self._shelf.get(SCENE, place[1])
         matchup = Matchup(
             id=f"matchup_{secrets.token_hex(8)}",
@@ -152,12 +160,23 @@ class Arena:
             has_voted=self._store.has_voted(matchup_id, key),
             votes_today=self._store.votes_since(key, now - _DAY_S),
         )
-        self._store.vote(matchup_id, key, voter.kind, winner=winner, at=now, evidence=matchup.evidence)
+        # Addresses and browsers are easily made up; the network is what costs something.
+        network = network_key(self._secret, network_of(voter.address)) if voter.user is None else ""
+        self._store.vote(
+            matchup_id, key, voter.kind, network=network, winner=winner, at=now, evidence=matchup.evidence
+        )
         return matchup
 
     def may_know(self, matchup_id: str, voter: Voter) -> bool:
         """Names are shown to those who have voted, and to nobody before."""
         return self._store.has_voted(matchup_id, self._key(voter))
+
+    def is_secret(self, recording: str, voter: Voter) -> bool:
+        """Whoever may still vote on a trial must not learn from its recording what ran."""
+        matchup = self._store.of_recording(recording)
+        if matchup is None or matchup.state == FAILED or self._now() >= matchup.closes_at:
+            return False
+        return not self.may_know(matchup.id, voter)
 
     def _key(self, voter: Voter) -> str:
         return voter_key(self._secret, user=voter.user, address=voter.address, agent=voter.agent)

@@ -1,20 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Matchups and votes in SQL. A voter is a keyed hash; no address is ever written."""
+"""Matchups and votes in SQL. A voter and a network are keyed hashes; no address is ever written."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator
+from dataclasses import asdict, fields
 
-from sqlalchemy import Engine, Float, ForeignKey, String, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Float,
+    ForeignKey,
+    String,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, sessionmaker
 
 from lerobot_arena.core.errors import InvalidInput, NotFound
-from lerobot_arena.platform.arena.matchup import COUNTED_PER_PAIR, PHYSICAL, SIDES, Matchup, Side
-from lerobot_arena.platform.arena.ratings import Vote
+from lerobot_arena.platform.arena.ballots import Ballot, Trial
+from lerobot_arena.platform.arena.matchup import (
+    BROWSER,
+    OPEN_S,
+    PHYSICAL,
+    SIDES,
+    Matchup,
+    Side,
+)
 from lerobot_arena.platform.storage.database import Base
 
-_DAY_S = 86_400.0
+_PAGE = 2_000
 _SIDE_FIELDS = tuple(field.name for field in fields(Side))
 
 
@@ -53,25 +73,40 @@ class VoteRow(Base):
     winner: Mapped[str] = mapped_column(String(16))
     at: Mapped[float] = mapped_column(Float)
     evidence: Mapped[str] = mapped_column(String(1000))
+    network: Mapped[str] = mapped_column(String(32))
+    """Of a stranger; empty for a user, and where it was not noted yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One vote with all that is needed to compute the table again; `evidence` names recordings of a physical one."""
+_BALLOT = (
+    MatchupRow.kind,
+    MatchupRow.left_policy,
+    MatchupRow.right_policy,
+    VoteRow.winner,
+    VoteRow.voter,
+    VoteRow.voter_kind,
+    VoteRow.network,
+    VoteRow.at,
+)
+_TRIAL = (
+    *_BALLOT,
+    MatchupRow.id,
+    MatchupRow.left_content,
+    MatchupRow.right_content,
+    MatchupRow.robot_content,
+    MatchupRow.scene_content,
+    VoteRow.evidence,
+)
+_ORDER = (VoteRow.at, VoteRow.matchup_id, VoteRow.voter)
+# Matchup.closes_at; NULL while it is not known yet.
+_closes_at = case(
+    (MatchupRow.kind == PHYSICAL, MatchupRow.unlock_at + OPEN_S[PHYSICAL]),
+    else_=MatchupRow.created_at + OPEN_S[BROWSER],
+)
 
-    matchup: str
-    kind: str
-    left: str
-    right: str
-    left_content: str
-    right_content: str
-    robot_content: str
-    scene_content: str
-    winner: str
-    voter: str
-    voter_kind: str
-    at: float
-    evidence: str
+
+def _is_told(now: float) -> ColumnElement[bool]:
+    # Who watches a robot knows which trial a new vote is of, and that one's policies are not in a public list.
+    return or_(MatchupRow.kind != PHYSICAL, _closes_at <= now)
 
 
 class ArenaStore:
@@ -120,46 +155,84 @@ class ArenaStore:
             return int(db.scalar(rows) or 0)
 
     def vote(
-        self, matchup_id: str, voter: str, voter_kind: str, *, winner: str, at: float, evidence: str = ""
+        self,
+        matchup_id: str,
+        voter: str,
+        voter_kind: str,
+        *,
+        winner: str,
+        at: float,
+        evidence: str = "",
+        network: str = "",
     ) -> None:
         """Write a vote. Raises InvalidInput when this voter has voted on it, even at the same moment."""
+        row = VoteRow(
+            matchup_id=matchup_id,
+            voter=voter,
+            voter_kind=voter_kind,
+            winner=winner,
+            at=at,
+            evidence=evidence,
+            network=network,
+        )
         try:
             with self._open.begin() as db:
-                db.add(
-                    VoteRow(
-                        matchup_id=matchup_id,
-                        voter=voter,
-                        voter_kind=voter_kind,
-                        winner=winner,
-                        at=at,
-                        evidence=evidence,
-                    )
-                )
+                db.add(row)
         except IntegrityError as error:
             raise InvalidInput("You have voted on this matchup already.") from error
 
-    def trials(self) -> list[Trial]:
-        """Every vote, oldest first."""
+    def prune(self, before: float) -> None:
+        """Forget matchups of browsers that were launched before an instant and that nobody voted on."""
+        voted = select(VoteRow.matchup_id)
+        is_old = (MatchupRow.kind == BROWSER) & (MatchupRow.created_at < before)
+        with self._open.begin() as db:
+            db.execute(delete(MatchupRow).where(is_old, MatchupRow.id.not_in(voted)))
+
+    def of_recording(self, recording: str) -> Matchup | None:
+        """The physical trial that a recording is of."""
+        is_side = or_(MatchupRow.left_recording == recording, MatchupRow.right_recording == recording)
         with self._open() as db:
-            found = db.execute(
-                select(VoteRow, MatchupRow).join(MatchupRow).order_by(VoteRow.at, VoteRow.matchup_id)
+            row = db.scalar(select(MatchupRow).where(MatchupRow.kind == PHYSICAL, is_side).limit(1))
+            return None if row is None else _matchup(row)
+
+    def ballots(self, now: float) -> Iterator[Ballot]:
+        """Every vote that may be told, oldest first."""
+        rows = select(*_BALLOT).join(VoteRow).where(_is_told(now)).order_by(*_ORDER)
+        with self._open() as db:
+            for row in db.execute(rows.execution_options(yield_per=_PAGE)):
+                yield Ballot(*row)
+
+    def next_told_at(self, now: float) -> float | None:
+        """When votes that may not be told yet may first be."""
+        with self._open() as db:
+            found = db.scalar(
+                select(func.min(_closes_at)).join(VoteRow).where(_closes_at > now, ~_is_told(now))
             )
-            return [_trial(vote, matchup) for vote, matchup in found]
+            return None if found is None else float(found)
 
+    def told_policies(self, now: float) -> set[str]:
+        """Those that votes which may be told are about."""
+        with self._open() as db:
+            pairs = select(MatchupRow.left_policy, MatchupRow.right_policy).join(VoteRow)
+            return {name for pair in db.execute(pairs.where(_is_told(now)).distinct()) for name in pair}
 
-def counted(trials: Iterable[Trial]) -> list[Vote]:
-    """The votes that make the table: of one voter only so many on one pair and day (COUNTED_PER_PAIR).
+    def trials(self, now: float) -> Iterator[Trial]:
+        """As `ballots`, with all that they were about; of open matchups without the sides.
 
-    Physical trials all count: each is another run of the robot.
-    """
-    seen: Counter[tuple[str, frozenset[str], int]] = Counter()
-    votes = []
-    for trial in trials:
-        key = (trial.voter, frozenset((trial.left, trial.right)), int(trial.at // _DAY_S))
-        seen[key] += 1
-        if trial.kind == PHYSICAL or seen[key] <= COUNTED_PER_PAIR.get(trial.voter_kind, 1):
-            votes.append(Vote(trial.left, trial.right, trial.winner, trial.voter))
-    return votes
+        The database is held a page at a time only: whoever downloads them may be slow.
+        """
+        after: tuple[float, str, str] | None = None
+        rows = select(*_TRIAL, _closes_at > now).join(VoteRow).where(_is_told(now))
+        while True:
+            page = rows if after is None else rows.where(tuple_(*_ORDER) > tuple_(*map(literal, after)))
+            with self._open() as db:
+                found = db.execute(page.order_by(*_ORDER).limit(_PAGE)).all()
+            for *values, is_open in found:
+                trial = Trial(*values)
+                after = (trial.at, trial.matchup, trial.voter)
+                yield trial.sideless() if is_open else trial
+            if len(found) < _PAGE:
+                return
 
 
 def _row(matchup: Matchup) -> MatchupRow:
@@ -187,22 +260,4 @@ def _matchup(row: MatchupRow) -> Matchup:
         unlock_at=row.unlock_at,
         error=row.error,
         ready=frozenset(filter(None, row.ready.split(","))),
-    )
-
-
-def _trial(vote: VoteRow, matchup: MatchupRow) -> Trial:
-    return Trial(
-        matchup=matchup.id,
-        kind=matchup.kind,
-        left=matchup.left_policy,
-        right=matchup.right_policy,
-        left_content=matchup.left_content,
-        right_content=matchup.right_content,
-        robot_content=matchup.robot_content,
-        scene_content=matchup.scene_content,
-        winner=vote.winner,
-        voter=vote.voter,
-        voter_kind=vote.voter_kind,
-        at=vote.at,
-        evidence=vote.evidence,
     )

@@ -71,6 +71,11 @@ class Trials:
         self._store.save(matchup)
         return matchup
 
+    def note_recording(self, matchup_id: str, name: str, recording: str) -> None:
+        """A side is being recorded from now on."""
+        before = self._store.get(matchup_id)
+        self._store.save(before.with_side(name, replace(before.side(name), recording=recording)))
+
     def note_run(self, matchup_id: str, name: str, run: Run) -> Matchup:
         """A side has run; once both have, the matchup may be voted on."""
         before = self._store.get(matchup_id)
@@ -78,9 +83,7 @@ class Trials:
         ready = before.ready | {name}
         is_whole = ready == set(SIDES)
         matchup = replace(
-            before,
-            left=side if name == "left" else before.left,
-            right=side if name == "right" else before.right,
+            before.with_side(name, side),
             ready=ready,
             scene=run.scene,
             scene_content=hashlib.sha256(run.scene.encode()).hexdigest(),
@@ -95,10 +98,12 @@ class Trials:
         before = self._store.get(matchup_id)
         self._store.save(replace(before, state=FAILED, unlock_at=None, error=reason[:_LONGEST_ERROR]))
 
-    def fail_unfinished(self, reason: str) -> None:
-        """Those that nobody runs any more."""
-        for matchup in self._store.of_state(PHYSICAL, STARTING):
+    def fail_unfinished(self, reason: str) -> set[str]:
+        """Those that nobody runs any more. Returns their recordings: one of them may go on."""
+        left = self._store.of_state(PHYSICAL, STARTING)
+        for matchup in left:
             self.fail(matchup.id, reason)
+        return {matchup.side(name).recording for matchup in left for name in SIDES} - {""}
 
     def _now(self) -> float:
         return self._clock.wall_ns() / 1e9
