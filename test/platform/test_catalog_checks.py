@@ -230,6 +230,8 @@ def test_a_robot_that_falls_is_a_warning(folder: Path) -> None:
         ("robot", {"bundle": "policy.onnx"}, "zip"),
         ("scene", {"glb": "policy.onnx"}, "no GLB"),
         ("scene", {"preview": "gone.png"}, "There is no gone.png"),
+        ("scene", {"preview": "scene.glb"}, "PNG or JPEG"),
+        ("scene", {"description": "a" * 10_001}, "description"),
         ("scene", {"transform": {"scale": [0, 1, 1]}}, "scale must be positive"),
         ("scene", {"benchmark_scene": "parkour"}, "owner/slug"),
     ],

@@ -14,7 +14,8 @@ from lerobot_arena.platform.catalog import adapters, reading, refs, safe_yaml
 
 SCHEMA = 1
 ADAPTERS = adapters.ADAPTERS
-LONGEST_PATH = 200
+LONGEST_PATH = LONGEST_TITLE = 200
+LONGEST_DESCRIPTION = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,21 @@ def transform(value: Any, where: str) -> Transform:
     return found
 
 
+def title(value: Any, what: str) -> str:
+    """One line. Raises InvalidInput for none, or one that is too long."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not 1 <= len(text) <= LONGEST_TITLE or not text.isprintable():
+        raise InvalidInput(f"{what} must be 1 to {LONGEST_TITLE} printable characters.")
+    return text
+
+
+def description(value: Any, what: str) -> str:
+    """Lines of text. Raises InvalidInput when it is too long, or no text that a database can hold."""
+    if not isinstance(value, str) or len(value) > LONGEST_DESCRIPTION or "\0" in value:
+        raise InvalidInput(f"{what} must be a text of at most {LONGEST_DESCRIPTION} characters.")
+    return value
+
+
 def _path(value: Any, what: str) -> str:
     """A file or folder beside the contract file, or below."""
     is_good = isinstance(value, str) and value.isprintable() and 0 < len(value) <= LONGEST_PATH
@@ -148,24 +164,17 @@ def _ref(value: Any, what: str) -> str:
     return str(refs.parse(strict.text(value, what), what))
 
 
-def _title(value: Any, what: str) -> str:
-    text = strict.text(value, what).strip()
-    if not 1 <= len(text) <= 200 or not text.isprintable():
-        raise InvalidInput(f"{what} must be 1 to 200 printable characters.")
-    return text
-
-
 def _config(value: Any, what: str) -> str | Mapping[str, Any]:
     return _path(value, what) if isinstance(value, str) else dict(strict.mapping(value, what))
 
 
 _READERS: dict[str, Any] = {
     "slug": lambda value, what: refs.check_slug(strict.text(value, what), what),
-    "title": _title,
-    "description": strict.text,
+    "title": title,
+    "description": description,
     "owner": lambda value, what: refs.check_owner(strict.text(value, what)),
     "runtime_adapter": lambda value, what: strict.choice(value, ADAPTERS, what),
-    "robot_key": _title,
+    "robot_key": title,
     "model": _path,
     "depth_model": _path,
     "bundle": _path,

@@ -60,4 +60,6 @@ class Item:
             (SCENE, self.facts.get("defaultSceneRef")),
             (SCENE, self.facts.get("benchmarkSceneRef")),
         )
-        return frozenset((kind, str(ref)) for kind, ref in named if ref and ref != self.ref)
+        return frozenset(
+            (kind, str(ref)) for kind, ref in named if ref and (kind, ref) != (self.kind, self.ref)
+        )

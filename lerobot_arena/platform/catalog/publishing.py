@@ -2,14 +2,18 @@
 """From an upload to a catalog item: everything is checked, in a child process, before anything is kept. Blocking."""
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lerobot_arena.core.clock import Clock
-from lerobot_arena.core.errors import Forbidden, InvalidInput, NotFound
+from sqlalchemy.exc import SQLAlchemyError
+
+from lerobot_arena.core.clock import NS, Clock
+from lerobot_arena.core.errors import ArenaError, Forbidden, InvalidInput, NotFound
 from lerobot_arena.platform.catalog import contract, images, refs
 from lerobot_arena.platform.catalog.checks import Bundle, Checks, PolicyFacts
 from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, SCENE, FileRef, Item
@@ -17,10 +21,7 @@ from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.storage.blobs import Blobs
 
 BENCHMARK, OVERLAY = "benchmark_scene", "visual_overlay"
-LONGEST_TITLE, LONGEST_DESCRIPTION = 200, 10_000
-MOST_PREVIEW_BYTES, WIDEST_PREVIEW = 5_000_000, 4096
 _DEFAULT_TITLE = "My Scene"
-_HEAD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Publisher:
     ) -> None:
         self._shelf, self._blobs, self._checks = shelf, blobs, checks
         self._clock, self._taken = clock, frozenset(taken)
+        # What is deleted and what is kept may share files; never held while something is checked or uploaded.
+        self._keeping = threading.Lock()
 
     def scene(self, owner: str, fields: Fields, glb: Upload, preview: Upload | None = None) -> Item:
         """A look over a benchmark scene's physics; a slug that is taken gets a number.
@@ -49,12 +52,12 @@ class Publisher:
         Raises InvalidInput with one sentence, Forbidden for another owner.
         """
         self._check_owner(owner, fields)
-        benchmark = self._existing(SCENE, fields, "benchmarkSceneRef") or self._existing_ref(
-            SCENE, refs.DEFAULT_SCENE, "benchmarkSceneRef"
-        )
+        benchmark = self._benchmark_of(fields)
+        if preview is not None:
+            images.check_preview(preview.path)
         transform = contract.transform(_json(fields, "transform", {}), "transform")
         look = self._checks.scene(glb.path)
-        files = {"glb": glb} | ({"preview": _checked_preview(preview)} if preview is not None else {})
+        files = {"glb": glb} | ({"preview": preview} if preview is not None else {})
         slug = refs.check_slug(refs.given(fields.get("slugPath")) or refs.DEFAULT_SCENE_SLUG)
         facts = {
             "mode": OVERLAY,
@@ -62,10 +65,8 @@ class Publisher:
             "transform": {key: list(value) for key, value in asdict(transform).items()},
             "look": look.to_json(),
         }
-        free = refs.next_free(slug, self._shelf.slugs(SCENE, owner))
-        return self._keep(
-            SCENE, owner, free, fields, files, facts, title=_title(fields, _DEFAULT_TITLE), new_only=True
-        )
+        title = _title(fields, _DEFAULT_TITLE)
+        return self._keep(SCENE, owner, slug, fields, files, facts, title=title, is_numbered=True)
 
     def robot(
         self, owner: str, fields: Fields, bundle: Upload, more: Mapping[str, Any] | None = None
@@ -73,12 +74,12 @@ class Publisher:
         """A zipped MuJoCo model; the same slug again is its next version. `more` are facts. Raises as `scene`."""
         self._check_owner(owner, fields)
         slug = refs.check_slug(_needed(fields, "slugPath"))
-        key = _needed(fields, "robotKey")
+        key = contract.title(_needed(fields, "robotKey"), "robotKey")
         title = _title(fields)
         model = self._checks.robot(Bundle(bundle.path, refs.given(fields.get("entryXmlPath"))))
         facts = _plain(
             {
-                "robotKey": key[:LONGEST_TITLE],
+                "robotKey": key,
                 "entryXmlPath": model.entry,
                 "model": model.to_json(),
                 **(more or {}),
@@ -139,9 +140,10 @@ class Publisher:
 
     def delete(self, kind: str, ref: str) -> frozenset[str]:
         """Remove an item and the files that nothing else needs, which are returned. Raises NotFound, Conflict."""
-        freed = self._shelf.delete(kind, ref)
-        for sha256 in freed:
-            self._blobs.delete(sha256)
+        with self._keeping:
+            freed = self._shelf.delete(kind, ref)
+            for sha256 in freed:
+                self._blobs.delete(sha256)
         return freed
 
     def _tried(self, adapter: str, config: str, model: Upload, robot: str | None) -> PolicyFacts:
@@ -159,16 +161,29 @@ class Publisher:
         if named is not None and named != owner:
             raise Forbidden(f"You are {owner}, so you cannot publish as {named[:60]}.")
         refs.check_owner(owner, self._taken)
+        _description(fields)
 
     def _existing(self, kind: str, fields: Fields, field: str) -> str | None:
         ref = refs.given(fields.get(field))
-        return None if ref is None else self._existing_ref(kind, ref, field)
-
-    def _existing_ref(self, kind: str, ref: str, field: str) -> str:
         try:
-            return self._shelf.get(kind, str(refs.parse(ref, field))).ref
+            return None if ref is None else self._shelf.get(kind, str(refs.parse(ref, field))).ref
         except NotFound as error:
             raise InvalidInput(f"{field}: {error} Publish it first.") from error
+
+    def _benchmark_of(self, fields: Fields) -> str:
+        field = "benchmarkSceneRef"
+        ref = refs.parse(refs.given(fields.get(field)) or refs.DEFAULT_SCENE, field)
+        try:
+            item = self._shelf.get(SCENE, str(ref))
+        except NotFound as error:
+            raise InvalidInput(
+                f"{field}: {error} Scenes with physics come with the server: GET /api/catalog/scenes lists them, and "
+                "ARENA_SEED_CATALOG=true publishes them when it starts."
+            ) from error
+        if item.facts.get("mode") == OVERLAY:
+            below = item.facts.get(field)
+            raise InvalidInput(f"{field}: {item.ref} has no physics; name {below}, which it covers.")
+        return item.ref
 
     def _keep(
         self,
@@ -180,27 +195,49 @@ class Publisher:
         facts: Mapping[str, Any],
         *,
         title: str,
-        new_only: bool = False,
+        is_numbered: bool = False,
     ) -> Item:
-        description = (refs.given(fields.get("description")) or "")[:LONGEST_DESCRIPTION]
-        files = {}
-        for role, upload in uploads.items():
-            with upload.path.open("rb") as file:
-                blob = self._blobs.write_file(file, max_bytes=upload.path.stat().st_size)
-            files[role] = FileRef(upload.name[:LONGEST_TITLE], blob.sha256, blob.size)
-        now = self._clock.wall_ns() / 1e9
-        item = Item(
-            kind=kind,
-            owner=owner,
-            slug=slug,
-            title=title,
-            description=description,
-            files=files,
-            facts=facts,
-            created_at=now,
-            updated_at=now,
-        )
-        return self._shelf.put(item, new_only=new_only)
+        files: dict[str, FileRef] = {}
+        now = self._clock.wall_ns() / NS
+        try:
+            for role, upload in uploads.items():
+                files[role] = self._stored(upload)
+            item = Item(
+                kind=kind, owner=owner, slug=slug, title=title, description=_description(fields), files=files,
+                facts=facts, created_at=now, updated_at=now,
+            )  # fmt: skip
+            with self._keeping:
+                if is_numbered:
+                    item = replace(item, slug=refs.next_free(slug, self._shelf.slugs(kind, owner)))
+                self._check_references(item)
+                for role, upload in uploads.items():
+                    if files[role].sha256 not in self._blobs:  # gone with the last item that had it
+                        self._stored(upload)
+                return self._shelf.put(item, new_only=is_numbered)
+        except BaseException:
+            # The caller has to know the first failure.
+            with suppress(ArenaError, SQLAlchemyError, OSError):
+                self._drop_unused([file.sha256 for file in files.values()])
+            raise
+
+    def _stored(self, upload: Upload) -> FileRef:
+        with upload.path.open("rb") as file:
+            blob = self._blobs.write_file(file, max_bytes=upload.path.stat().st_size)
+        return FileRef(upload.name[: contract.LONGEST_TITLE], blob.sha256, blob.size)
+
+    def _drop_unused(self, files: Iterable[str]) -> None:
+        with self._keeping:
+            for sha256 in files:
+                if not self._shelf.has_file(sha256):
+                    self._blobs.delete(sha256)
+
+    def _check_references(self, item: Item) -> None:
+        """Once more: what was there before the check may have been deleted since."""
+        for kind, ref in item.references():
+            try:
+                self._shelf.get(kind, ref)
+            except NotFound as error:
+                raise InvalidInput(f"{error} It was deleted while {item.ref} was checked.") from error
 
 
 def _needed(fields: Fields, name: str) -> str:
@@ -211,10 +248,11 @@ def _needed(fields: Fields, name: str) -> str:
 
 
 def _title(fields: Fields, default: str | None = None) -> str:
-    title = refs.given(fields.get("title")) or default or _needed(fields, "title")
-    if len(title) > LONGEST_TITLE or not title.isprintable():
-        raise InvalidInput(f"title must be 1 to {LONGEST_TITLE} printable characters.")
-    return title
+    return contract.title(refs.given(fields.get("title")) or default or _needed(fields, "title"), "title")
+
+
+def _description(fields: Fields) -> str:
+    return contract.description(refs.given(fields.get("description")) or "", "description")
 
 
 def _json(fields: Fields, name: str, default: Any) -> Any:
@@ -230,16 +268,9 @@ def _json(fields: Fields, name: str, default: Any) -> Any:
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON will give it back. Raises InvalidInput for what it cannot hold."""
     try:
-        return json.loads(json.dumps(dict(facts), allow_nan=False))  # type: ignore[no-any-return]
+        text = json.dumps(dict(facts), allow_nan=False, ensure_ascii=False)
+        return json.loads(text.encode())  # type: ignore[no-any-return]
+    except UnicodeEncodeError as error:
+        raise InvalidInput("config holds half a character, which no answer could carry.") from error
     except ValueError as error:
         raise InvalidInput("config holds a number that is not finite.") from error
-
-
-def _checked_preview(upload: Upload) -> Upload:
-    with upload.path.open("rb") as file:
-        size = images.size_of(file.read(_HEAD_BYTES))
-    if upload.path.stat().st_size > MOST_PREVIEW_BYTES or size is None or max(size) > WIDEST_PREVIEW:
-        raise InvalidInput(
-            f"preview must be a PNG or JPEG of at most {MOST_PREVIEW_BYTES // 10**6} MB and {WIDEST_PREVIEW} pixels."
-        )
-    return upload

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from lerobot_arena.core.errors import InvalidInput
-from lerobot_arena.platform.catalog import bundle, contract
+from lerobot_arena.platform.catalog import bundle, contract, images
 from lerobot_arena.platform.catalog.checks import Bundle, Checks, PolicyFacts
 from lerobot_arena.platform.catalog.contract import ContractFile, PolicyFile, RobotFile, SceneFile
 
@@ -121,7 +121,7 @@ class _Folder:
         size = " × ".join(f"{high - low:.2f}" for low, high in zip(facts.lower, facts.upper, strict=True))
         yield Finding(name, Level.OK, f"{said.glb} is {size} m large and has {facts.triangles} triangles.")
         if said.preview:
-            inside(self._folder, said.preview)
+            images.check_preview(inside(self._folder, said.preview))
 
     def _policy(self, said: PolicyFile, name: str) -> Iterator[Finding]:
         model = inside(self._folder, said.model)
