@@ -215,7 +215,9 @@ def test_a_vote_whose_answer_was_lost_has_been_cast(tmp_path: Path, look: Look) 
         expect(page.locator("#left-title")).to_have_text("ACT")
         expect(page.locator("#problem")).to_be_hidden()
         # One that did not come in is told as before.
-        bridge.services.published.votes.save(physical(id="matchup_two", state=READY, unlock_at=0.0))
+        bridge.services.published.votes.save(
+            physical(id="matchup_two", state=READY, unlock_at=time.time() - 1)
+        )
         page.unroute("**/api/arena/vote")
         page.route("**/api/arena/vote", lambda route: route.abort())
         page.goto(f"{bridge.url}/arena#matchup_two")
