@@ -5,6 +5,7 @@ Never both, so it never hears itself.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 
 from lerobot_arena.core import topics
@@ -15,6 +16,8 @@ from lerobot_arena.rooms.ports import RoomTopics
 from lerobot_arena.rooms.robotics import RoboticsRoom
 from lerobot_arena.rooms.room import Place, Room
 from lerobot_arena.rooms.video import VideoRoom
+
+_log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 # So long after a command over REST the room's direction stays that way.
@@ -111,11 +114,17 @@ class RoomTraffic:
         """Once a second, at rooms that somebody is in, or that ROS produced in; until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            rooms = [room for room in self._hub if room.members or room.ros_producers]
-            await self.look(rooms)
-            for room in rooms:
-                if not room.is_closed:
-                    self.update(room)
+            try:
+                await self._look_around()
+            except Exception:  # ROS's own kinds; the next look may do better
+                _log.exception("Who produces in the rooms could not be seen.")
+
+    async def _look_around(self) -> None:
+        rooms = [room for room in self._hub if room.members or room.ros_producers]
+        await self.look(rooms)
+        for room in rooms:
+            if not room.is_closed:
+                self.update(room)
 
     def close(self) -> None:
         """Hear and say nothing more."""

@@ -6,6 +6,7 @@ or one is drawn anew.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from lerobot_arena.rooms.recovery import NO_FRAMES, NO_PRODUCER, Loss, RecoveryC
 from lerobot_arena.rooms.room import Place, Room
 from lerobot_arena.rooms.video import Shown, VideoRoom
 from lerobot_arena.rooms.video_config import FREEZE, RecoveryConfig
+
+_log = logging.getLogger(__name__)
 
 _LOOK_S = 0.05
 _IDLE_S = 0.5
@@ -115,7 +118,10 @@ class RoomWatch:
         while True:
             await asyncio.sleep(_LOOK_S if self._watched else _IDLE_S)
             for watched in list(self._watched.values()):
-                self.look(watched)
+                try:
+                    self.look(watched)
+                except Exception:  # one room's trouble is not the others'
+                    _log.exception("Room %s could not be looked after.", watched.room.place)
 
     def look(self, watched: _Watched) -> None:
         """Tell watchers of a loss, and show what stands in."""

@@ -10,6 +10,7 @@ import pytest
 from lerobot_arena.core import topics
 from lerobot_arena.core.room import RoomJoints
 from lerobot_arena.core.session import RUNNING
+from lerobot_arena.rooms.room import Place
 from lerobot_arena.testing.bridge_rig import FAR, Rig, until
 from lerobot_arena.testing.rooms_rig import RoomsRig, serve_rooms
 
@@ -259,6 +260,24 @@ async def test_while_ros_produces_clients_do_not(rooms: RoomsRig) -> None:
     async with rooms.join("w", "r", "c") as consumer:
         rooms.fake.rooms.say("/rooms/w/r", RoomJoints(("a",), (1.0,)))
         assert (await consumer.until("joint_update"))["source"] == "ros"
+
+
+async def test_a_fault_of_ros_does_not_end_the_look_at_who_produces(
+    rooms: RoomsRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def failing(_topics: object) -> dict[str, int]:
+        asked.append(1)
+        if len(asked) < 3:
+            raise RuntimeError("the graph cannot be read")
+        return {"/rooms/w/r": 1}
+
+    await rooms.make("w", "r")
+    async with rooms.join("w", "r", "c"):
+        monkeypatch.setattr(rooms.fake.rooms, "foreign_publishers", failing)
+        room = rooms.services.rooms.hub.get(Place("robotics", "w", "r"))
+        await until(lambda: room.ros_producers == 1, 15.0)
 
 
 async def test_the_bridge_does_not_listen_where_a_client_produces(rooms: RoomsRig) -> None:
