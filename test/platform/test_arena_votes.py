@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who meets whom, who may vote when, and what a flood of votes changes."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from lerobot_arena.core.addresses import network_of
 from lerobot_arena.core.errors import InvalidInput, NotFound, TooMany
@@ -55,10 +53,8 @@ def matchup(number: int = 0, left: str = "lab/a", right: str = "lab/b") -> Match
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[ArenaStore]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'arena.db'}")
-    yield ArenaStore(engine)
-    engine.dispose()
+def store(engine: Engine) -> ArenaStore:
+    return ArenaStore(engine)
 
 
 def test_a_matchup_comes_back_as_it_was(store: ArenaStore) -> None:
@@ -97,7 +93,7 @@ def test_one_voter_has_one_vote_on_a_matchup(store: ArenaStore) -> None:
     assert store.votes_since("voter", NOW) == 1 and store.votes_since("voter", NOW + 1) == 0
 
 
-def test_no_address_is_ever_stored(store: ArenaStore, tmp_path: Path) -> None:
+def test_no_address_is_ever_stored(store: ArenaStore) -> None:
     key = voter_key(b"secret", user=None, address="203.0.113.77", agent="Firefox")
     store.save(matchup())
     network = network_key(b"secret", "203.0.113.77")
