@@ -51,6 +51,10 @@ class World:
         deployment: dict[str, Any] = (await self.anna.get(endpoint)).json()["deployment"]
         return deployment
 
+    def now_status(self) -> str:
+        deployments = self.rig.services.deployments
+        return deployments.state(deployments.of("anna")[0]).status
+
     def sessions(self) -> list[str]:
         return [session.wanted.session_id for session in self.rig.services.book.all()]
 
@@ -71,8 +75,10 @@ async def publish(rig: Rig, folder: Path) -> None:
     await asyncio.to_thread(publisher.checkpoint, "anna", fields, Upload("demo.zip", file))
 
 
-async def open_world(stack: AsyncExitStack, folder: Path, fake: FakeArms | None = None) -> World:
-    rig = await stack.enter_async_context(open_rig(folder / "data", fake))
+async def open_world(
+    stack: AsyncExitStack, folder: Path, fake: FakeArms | None = None, **settings: Any
+) -> World:
+    rig = await stack.enter_async_context(open_rig(folder / "data", fake, **settings))
     if not rig.services.published.shelf.slugs("checkpoint", "anna"):
         await publish(rig, folder)
     anna = await stack.enter_async_context(rig.caller(await rig.user("anna")))
@@ -131,16 +137,17 @@ async def test_deleting_it_stops_the_arm(world: World) -> None:
     assert (await world.anna.post(ENDPOINT, json={"action": "start"})).status_code == 404
 
 
-async def test_a_stop_does_not_wait_for_a_start_that_waits(world: World) -> None:
-    world.rig.fake.is_loading = True
-    await world.deploy()
-    await world.ask("status")
-    starting = asyncio.create_task(world.anna.post(ENDPOINT, json={"action": "start"}))
-    await asyncio.sleep(0.05)
-    assert not starting.done()
-    stopped = await asyncio.wait_for(world.ask("stop"), 0.2)
-    assert stopped["session_id"]
-    assert (await starting).status_code == 409 and world.moves() == []
+async def test_a_stop_does_not_wait_for_a_start_that_waits(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        world = await open_world(stack, tmp_path, start_timeout_s=60.0)
+        world.rig.fake.is_loading = True
+        await world.deploy()
+        await world.ask("status")
+        starting = asyncio.create_task(world.anna.post(ENDPOINT, json={"action": "start"}))
+        await until(lambda: world.now_status() == "processing", 20)
+        stopped = await asyncio.wait_for(world.ask("stop"), 20)
+        assert stopped["session_id"]
+        assert (await starting).status_code == 409 and world.moves() == []
 
 
 async def test_what_the_guard_refuses_is_said_and_costs_no_session(world: World) -> None:
@@ -223,6 +230,43 @@ async def test_a_session_that_could_not_be_stopped_is_seen_and_is_stopped_by_the
     world.rig.fake.report()
     await until(lambda: "could not be stopped" in caplog.text, 10)
     assert world.sessions() == [deployment["id"]], "whoever looks sees that it is still there"
+    now = await world.now()
+    assert (now["status"], now["currentInstances"]) == ("failed", 1) and "did not answer" in now["lastError"]
     world.rig.fake.silent_guards.clear()
     assert (await world.ask("status"))["status"] in {"initializing", "ready"}
     assert world.rig.fake.calls[-1] == ("arm", "stop") and world.rig.fake.guards["arm"].state != "running"
+
+
+async def test_an_arm_whose_guard_was_silent_is_stopped_without_anybody_asking(world: World) -> None:
+    await world.deploy(idleScaleDownSeconds=60)
+    await world.ask("start")
+    world.rig.fake.silent_guards.add("arm")
+    world.rig.clock.advance(61)
+    world.rig.fake.report()
+    await until(lambda: world.now_status() == "failed", 20)
+    world.rig.fake.silent_guards.clear()
+    await until(lambda: not world.sessions(), 20)
+    assert world.rig.fake.guards["arm"].state != "running"
+    now = await world.now()
+    assert (now["status"], now["currentInstances"], now["lastError"]) == ("idle", 0, None)
+
+
+async def test_deleting_it_while_its_guard_is_silent_stops_the_arm_later(world: World) -> None:
+    await world.deploy()
+    await world.ask("start")
+    world.rig.fake.silent_guards.add("arm")
+    assert (await world.anna.delete(ENDPOINT)).status_code == 200
+    assert (await world.anna.get(ENDPOINT)).status_code == 404
+    assert world.rig.fake.guards["arm"].state == "running"
+    world.rig.fake.silent_guards.clear()
+    await until(lambda: not world.sessions(), 20)
+    assert world.rig.fake.guards["arm"].state != "running"
+
+
+async def test_whoever_may_not_move_robots_neither_asks_nor_deletes(world: World) -> None:
+    await world.deploy()
+    token = world.rig.services.accounts.tokens.create("anna", "weak", frozenset({SESSIONS_READ}))[1]
+    async with world.rig.caller(token) as weak:
+        for method in ("POST", "DELETE"):
+            assert (await weak.request(method, ENDPOINT)).status_code == 403
+        assert (await weak.get(ENDPOINT)).status_code == 200

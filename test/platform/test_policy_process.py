@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from lerobot_arena.inference.worker_client import WorkerOptions
 from lerobot_arena.platform.deployments.policy_process import PolicyProcess
 
 SEEN = PolicyInput(np.asarray([1.0, 2.0]))
-OPTIONS = WorkerOptions(threads=1, load_timeout_s=60.0, infer_timeout_s=1.0)
+OPTIONS = WorkerOptions(threads=1, load_timeout_s=60.0, infer_timeout_s=30.0)
+_HANGS_S = 1.0
 Maker = Callable[..., PolicyProcess]
 
 
@@ -33,7 +35,8 @@ async def make(tmp_path: Path) -> AsyncIterator[Maker]:
         manifest = PolicyManifest(
             "replay", "replay", str(tmp_path), names, "radians", 30.0, state_names=names, weights="r.json"
         )
-        made.append(PolicyProcess(manifest, OPTIONS))
+        options = replace(OPTIONS, infer_timeout_s=_HANGS_S) if "hang_at" in faults else OPTIONS
+        made.append(PolicyProcess(manifest, options))
         return made[-1]
 
     yield process
@@ -66,7 +69,7 @@ async def test_a_kill_is_seen_without_a_request(make: Maker) -> None:
     os.kill(process._client.pid, signal.SIGKILL)
     async with asyncio.timeout(5):
         while process.is_alive:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # the kernel says it to whoever looks
 
 
 async def test_it_is_ended_while_it_loads(make: Maker) -> None:
@@ -74,7 +77,7 @@ async def test_it_is_ended_while_it_loads(make: Maker) -> None:
     opening = asyncio.create_task(process.open())
     async with asyncio.timeout(10):
         while process._client is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # it is made in a thread, which needs its turn
     pid = process._client.pid
     await process.close()
     with pytest.raises(ArenaError):
