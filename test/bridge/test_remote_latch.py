@@ -2,6 +2,7 @@
 """An e-stop is said on both arenas, also when nobody could be told at that moment."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -35,7 +36,7 @@ def test_an_estop_here_while_the_other_arena_is_away_is_told_when_it_is_back(joi
     stop_here(joined)
     joined.home.start()
     for room in ROOMS:
-        until(lambda room=room: joined.is_latched(joined.home, room), f"{room} to be latched there", 60.0)
+        until(partial(joined.is_latched, joined.home, room), f"{room} to be latched there", 60.0)
 
 
 def test_an_estop_there_while_nobody_could_be_told_stops_the_arm_here(joined: Pair) -> None:
@@ -76,4 +77,4 @@ def test_an_estop_over_a_stalled_link_is_told_when_it_flows(
         assert not pair.is_latched(pair.home, OUTPUT)
         pair.home.on_loop(pair.proxy.flow)
         for room in ROOMS:
-            until(lambda room=room: pair.is_latched(pair.home, room), f"{room} to be latched there", 60.0)
+            until(partial(pair.is_latched, pair.home, room), f"{room} to be latched there", 60.0)
