@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of all tests. Imports neither rclpy nor torch, so that the pure tests run without them."""
 
+import atexit
 import contextlib
 import fcntl
 import importlib.util
@@ -17,6 +18,16 @@ from hypothesis import settings
 from lerobot_arena.ros.dds import apply_profile
 from lerobot_arena.testing.postgres import postgres_folder
 
+# Before a test module is imported: libraries read some of these then. What the caller set stays, but servers of tests
+# are on this machine whatever proxy there is, and what tests leave in caches is theirs alone.
+_SCRATCH = tempfile.mkdtemp(prefix="arena-test-home-")
+atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
+os.environ.setdefault("MUJOCO_GL", "egl")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HOME", f"{_SCRATCH}/huggingface")
+os.environ["XDG_CONFIG_HOME"] = f"{_SCRATCH}/config"
+for _name in ("NO_PROXY", "no_proxy"):
+    os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1,localhost,10.213.0.0/16")))
 # RTPS ports above those of domain 101 collide with Linux's ephemeral ports; 70 and up are left to people.
 _TEST_DOMAINS = range(1, 70)
 # HYPOTHESIS_PROFILE=nightly looks a hundred times longer. No deadline: a busy machine is no defect.

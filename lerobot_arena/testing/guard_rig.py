@@ -27,7 +27,7 @@ from lerobot_arena.core.session import (
     SessionWanted,
 )
 from lerobot_arena.testing import bench
-from lerobot_arena.testing.probe import Probe
+from lerobot_arena.testing.probe import Probe, published_at
 
 ROBOT = load_robot("so101")
 NAMES = ROBOT.joint_names
@@ -143,12 +143,12 @@ class StandIn(Probe):
 
     def _on_command(self, message: Any) -> None:
         command = self.convert.command_from_msg(message)
-        self.commands.append((time.monotonic(), command))
+        self.commands.append((published_at(command.stamp_ns), command))
         self.measured = np.array(command.positions)
 
     def _on_output(self, message: Any) -> None:
         sample = self.convert.joints_from_room(message, time.monotonic_ns())
-        self.outputs.append((time.monotonic(), sample))
+        self.outputs.append((published_at(sample.stamp_ns), sample))
         if self.is_virtual:
             self.measured = sample.values
 
@@ -199,7 +199,7 @@ class StandIn(Probe):
         return self.states[-1] if self.states else None
 
     def moved(self) -> list[float]:
-        """When each thing that moves an arm arrived."""
+        """When each thing that moves an arm was published."""
         return [instant for instant, _ in (self.outputs if self.is_virtual else self.commands)]
 
     def moved_since(self, instant: float) -> int:

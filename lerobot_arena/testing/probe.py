@@ -2,7 +2,16 @@
 """A test's own end of the topics it watches."""
 
 import threading
+import time
 from typing import Any
+
+
+def published_at(stamp_ns: int) -> float:
+    """When a process of this machine stamped a message, on our steady clock.
+
+    A busy machine lets messages wait, so that arrival tells nothing of the order in which others acted.
+    """
+    return time.monotonic() - (time.time_ns() - stamp_ns) / 1e9
 
 
 class Probe:

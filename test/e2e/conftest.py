@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from lerobot_arena.testing.probe import Probe
+from lerobot_arena.testing.probe import Probe, published_at
 
 GUARD = "lerobot_arena.guard.node"
 
@@ -76,7 +76,7 @@ class Stack:
             with contextlib.suppress(httpx.HTTPError):
                 if result := done():
                     return result
-            time.sleep(0.05)
+            time.sleep(0.05)  # how often it looks; the stack is other processes
         with contextlib.suppress(httpx.HTTPError, ValueError):
             print(self.status())
         pytest.fail(f"waited {timeout_s} s for: {what}\n{self.tail()}")
@@ -119,7 +119,7 @@ class Stack:
         deadline = time.monotonic() + 20
         # A process that loads its libraries can hold both cores for a moment; the guard is right to refuse then.
         while answer.status_code == 409 and "older than" in answer.text and time.monotonic() < deadline:
-            time.sleep(0.2)
+            time.sleep(0.2)  # its joints have to be fresh at the next try
             answer = self.rest.post(f"/sessions/{session_id}/start")
         assert answer.status_code == 200, answer.text + self.tail()
 
@@ -154,7 +154,7 @@ class Stack:
 
 
 class ArmProbe(Probe):
-    """Watches an arm's topics; times are this process's steady clock."""
+    """Watches an arm's topics; times are this process's steady clock: of commands when they were published."""
 
     def __init__(self, domain: int) -> None:
         from lerobot_arena.core.session import GuardState
@@ -166,7 +166,8 @@ class ArmProbe(Probe):
         self.states: list[tuple[float, GuardState]] = []
 
         def on_command(message: Any) -> None:
-            self.commands.append((time.monotonic(), tuple(message.positions)))
+            stamp_ns = message.stamp.sec * 1_000_000_000 + message.stamp.nanosec
+            self.commands.append((published_at(stamp_ns), tuple(message.positions)))
 
         def on_joints(message: Any) -> None:
             self.joints.append((time.monotonic(), tuple(message.position)))

@@ -82,7 +82,7 @@ def test_ctrl_c_ends_it_in_order_and_leaves_nothing(
     deadline = time.monotonic() + 200
     while not (log.is_file() and "page:" in log.read_text()):
         assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.2)
+        time.sleep(0.2)  # how often it looks; the demo is another process
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 5
     process.send_signal(signal.SIGINT)
@@ -90,5 +90,5 @@ def test_ctrl_c_ends_it_in_order_and_leaves_nothing(
     assert process.returncode == 0, err[-4000:]
     assert json.loads(out.splitlines()[-1])["episodes"] >= 0, "the figures come in every case"
     assert "did not end when asked" not in err
-    assert psutil.wait_procs(family, timeout=5)[1] == [], "a process outlived the demo"
+    assert psutil.wait_procs(family, timeout=20)[1] == [], "a process outlived the demo"
     assert "Traceback" not in err, err[-4000:]

@@ -2,6 +2,7 @@
 """Sessions whose joints come from clients: virtual arms on a slow policy, and a client that falls silent."""
 
 import json
+import statistics
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -100,14 +101,14 @@ def test_three_sessions_on_a_slow_policy_keep_their_rate_while_rest_answers(
     deadline = time.monotonic() + 20
     while not all(len(client.heard) > 20 for client in clients.clients.values()):
         assert time.monotonic() < deadline, {name: stack.status(name) for name in SESSIONS}
-        time.sleep(0.05)
+        time.sleep(0.05)  # how often it looks; the clients are threads
     begin, seconds = time.monotonic(), 5.0
-    slowest_s = 0.0
+    answered_s = []
     while time.monotonic() - begin < seconds:
         asked = time.monotonic()
         assert stack.rest.get("/sessions").status_code == 200
-        slowest_s = max(slowest_s, time.monotonic() - asked)
-        time.sleep(0.05)
+        answered_s.append(time.monotonic() - asked)
+        time.sleep(0.05)  # a client that looks 20 times a second
     end = time.monotonic()
     rates = {
         name: sum(begin <= instant <= end for instant in client.heard) / (end - begin)
@@ -115,7 +116,7 @@ def test_three_sessions_on_a_slow_policy_keep_their_rate_while_rest_answers(
     }
     # The upstream server gave 2.3 commands a second to each of three sessions here; the control rate is 50 Hz.
     assert min(rates.values()) > 25, rates
-    assert slowest_s < 1.0, f"REST took {slowest_s:.2f} s"
+    assert statistics.median(answered_s) < DELAY_S / 2, "REST waits for no policy"
     statuses = [stack.status(name) for name in SESSIONS]
     assert [status["status"] for status in statuses] == ["running"] * 3
     assert all(status["stats"]["commands_sent"] > 0 for status in statuses)

@@ -96,7 +96,7 @@ def test_estop_wins_and_reset_does_not_move(stack: Any, probe: Any) -> None:
     stack.wait_for("the status to say so", lambda: stack.status()["status"] == "stopped", 5)
     time.sleep(0.3)  # a late command would show up now
     assert not probe.commands_since(answered + 0.05), "a command after the e-stop was acknowledged"
-    assert answered - asked < 2.0
+    assert answered - asked < 5.0
     assert "e-stop" in stack.status()["error_message"].lower()
     refused = stack.rest.post("/sessions/demo/start")
     assert refused.status_code == 409 and "stop" in refused.json()["detail"].lower()
@@ -108,7 +108,7 @@ def test_estop_wins_and_reset_does_not_move(stack: Any, probe: Any) -> None:
     reset = time.monotonic()
     assert stack.rest.post("/api/control/reset").status_code == 200
     assert stack.status()["status"] == "stopped"
-    time.sleep(0.3)
+    time.sleep(0.3)  # time for what must not come
     assert not probe.commands_since(reset)
 
 

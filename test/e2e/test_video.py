@@ -125,7 +125,7 @@ def test_a_browsers_camera_reaches_a_session_and_comes_back_after_the_media_proc
     stack.kill(MEDIA)
     asked = time.monotonic()
     answer = stack.rest.post("/api/control/estop")
-    assert answer.status_code == 200 and time.monotonic() - asked < 1.0, answer.text
+    assert answer.status_code == 200 and time.monotonic() - asked < 5.0, answer.text
     before = received(stack, "remote")
     stack.wait_for("the pictures again", lambda: received(stack, "remote") > before + 20, 40)
     page.evaluate("rooms.camera.leave()")

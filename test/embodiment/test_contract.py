@@ -122,18 +122,18 @@ def test_it_drives_holds_stops_and_lets_go(name: str, make_rig: Callable[[str], 
 
     rig.drive(TARGET)
     embodiment.hold()
-    time.sleep(0.3)
+    time.sleep(0.3)  # long enough to have sagged or gone on
     assert catch.is_near(TARGET), "holding keeps the last target"
 
     before = catch.readings[-1].sample.values
     answer = embodiment.emergency_stop()
     assert len(answer) > 20
     embodiment.command(np.array(ELSEWHERE), 0.02)
-    time.sleep(0.3)
+    time.sleep(0.3)  # time for what must not come
     assert np.abs(catch.readings[-1].sample.values - before).max() < 0.05, "a stopped arm ignores commands"
 
     embodiment.clear_emergency()
-    time.sleep(0.2)
+    time.sleep(0.2)  # time for what must not come
     assert catch.is_near(TARGET), "clearing moves nothing"
     rig.drive(ELSEWHERE, "moving again after the emergency was cleared")
 
@@ -148,7 +148,7 @@ def test_it_drives_holds_stops_and_lets_go(name: str, make_rig: Callable[[str], 
     embodiment.close()
     embodiment.close()
     count = len(catch.readings)
-    time.sleep(0.1)
+    time.sleep(0.1)  # time for what must not come
     assert len(catch.readings) == count, "nothing is delivered after close"
 
 

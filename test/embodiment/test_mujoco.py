@@ -142,7 +142,7 @@ def test_the_renderer_does_not_outlive_a_killed_parent() -> None:
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.communicate()
-    wait_until("the worker's end", lambda: not workers[0].is_running(), timeout_s=5.0)
+    wait_until("the worker's end", lambda: not workers[0].is_running(), timeout_s=20.0)
 
 
 def test_without_opengl_it_names_what_to_install(catch: Catch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,7 +149,7 @@ def test_a_hang_does_not_delay_another_policy(make_rig: Callable[..., Rig], tmp_
     started = time.monotonic()
     for _ in range(20):
         rig.ask("quick", STATE)
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 20.0, "the hang lasts 30 s"
     assert rig.status("quick").inference_count == 20
 
 
@@ -166,7 +166,7 @@ def test_sessions_of_one_policy_share_a_process_and_take_turns(rig: Rig, tmp_pat
     def keep_asking(name: str) -> None:
         while not stop.is_set():
             rig.request(name)
-            time.sleep(0.005)
+            time.sleep(0.005)  # each asks much faster than is answered
 
     threads = [threading.Thread(target=keep_asking, args=(name,)) for name in names]
     for thread in threads:
@@ -189,11 +189,10 @@ def test_only_the_newest_waiting_request_is_answered_and_a_reset_is_not_lost(
     rig.ready("one")
     rig.feed("one", STATE)
     rig.request("one", reset=True)
-    time.sleep(0.05)  # it is being served now
-    time.sleep(0.3 - 0.05)
+    time.sleep(0.3)  # the first is answered, and the replay is where that leaves it
     rig.feed("one", STATE)
     rig.request("one")
-    time.sleep(0.05)
+    time.sleep(0.05)  # of the 200 ms that it takes: the next ones wait
     skipped = rig.request("one", reset=True, epoch=2)
     last = rig.request("one", epoch=2)
     chunk = rig.answer(last)
@@ -260,7 +259,7 @@ def test_one_frame_and_one_joint_message_then_silence_gives_no_answer_for_long(
     rig.want(session("one", str(write_onnx(tmp_path / "onnx"))))
     rig.ready("one")
     rig.ask("one", STATE, reset=True)
-    time.sleep(0.5)
+    time.sleep(0.5)  # past what is stale
     late = rig.request("one")
     reason = wait_for(lambda: rig.status("one").miss_reason, "a miss")
     assert "is stale" in reason

@@ -305,7 +305,7 @@ def test_a_dead_workers_session_shows_it_and_the_others_go_on(
         started = time.monotonic()
         client.answer(client.request(good))
         slowest = max(slowest, time.monotonic() - started)
-    assert slowest < 3.0, "the other policy hangs in its own process"
+    assert slowest < 10.0, "the other policy hangs in its own process"
 
     (hung,) = [child for child in node.children() if _serves(child, "bad.json")]
     os.kill(hung.pid, signal.SIGKILL)

@@ -84,7 +84,7 @@ class RobotSide:
 
     def _answering(self, verb: str) -> Callable[[Any, Any], Any]:
         def answer(_request: Any, response: Any) -> Any:
-            time.sleep(self.delay_s)
+            time.sleep(self.delay_s)  # a guard that is slow to answer is the case
             self.calls.append(verb)
             response.success, response.message = verb != "start", f"{verb} was heard"
             return response
@@ -153,7 +153,7 @@ class Inspection:
         deadline = time.monotonic() + 60.0
         while (found := re.search(r"ws://127\.0\.0\.1:(\d+)", self._log.read_text())) is None:
             assert self.process.poll() is None and time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.05)
+            time.sleep(0.05)  # how often it looks; the process says it in its log
         return int(found[1])
 
     def client(self, **options: Any) -> FoxgloveClient:
