@@ -50,8 +50,10 @@ class Published:
         self.deployed = DeploymentStore(engine)
         checks = Checks(checkpoint_bytes=settings.checkpoint_max_bytes)
         self.publisher = Publisher(self.shelf, self.blobs, checks, clock=clock)
-        # Large uploads take minutes; lists and files do not wait behind them.
-        self.large = Desk("large uploads", threads=2, most_waiting=8)
+        # Checks take a minute or two, large uploads more; lists and files do not wait behind them, nor others' uploads
+        # behind those of one account.
+        self.publishing = Desk("publishing", most_waiting=32, most_each=2)
+        self.large = Desk("large uploads", threads=2, most_waiting=8, most_each=2)
         self.checkpoints = Checkpoints(
             self.shelf,
             self.blobs,
@@ -91,6 +93,7 @@ class Published:
                     await task
         self.desk.close()
         self.trial_desk.close()
+        self.publishing.close()
         self.large.close()
 
     def note_published(self, item: Item) -> None:

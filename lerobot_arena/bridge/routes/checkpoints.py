@@ -27,6 +27,7 @@ async def publish_checkpoint(
     return await answer_published(
         services,
         request,
+        caller,
         {"bundle": bundle},
         lambda publisher, files: publisher.checkpoint(caller.name, fields, files["bundle"]),
         desk=services.published.large,

@@ -51,7 +51,7 @@ async def upload_records(
         with on_disk(uploads, services.settings.data_dir / "uploads") as found:
             return published.datasets.upload(caller.name, fields, list(found.values()))
 
-    records = await published.large.ask(work)
+    records = await published.large.ask(work, account=caller.name)
     return {"items": [record_answer(record, published.links) for record in records]}
 
 
@@ -65,7 +65,8 @@ async def delete_record(record_id: RecordId, services: ServicesDep, caller: Prin
         caller.check_sees(record.owner, "Dataset record")
         published.datasets.delete(record)
 
-    await published.desk.ask(work)
+    # It waits for the uploads that are under way.
+    await published.large.ask(work)
     return {"ok": True}
 
 

@@ -12,6 +12,7 @@ from lerobot_arena.bridge.desk import Desk
 from lerobot_arena.bridge.services import Services
 from lerobot_arena.bridge.uploads import on_disk
 from lerobot_arena.core.errors import InvalidInput
+from lerobot_arena.core.principal import Principal
 from lerobot_arena.platform.catalog.item import Item
 from lerobot_arena.platform.catalog.publishing import Publisher, Upload
 
@@ -25,6 +26,7 @@ Publish = Callable[[Publisher, dict[str, Upload]], Item]
 async def answer_published(
     services: Services,
     request: Request,
+    caller: Principal,
     uploads: dict[str, UploadFile | None],
     publish: Publish,
     *,
@@ -42,7 +44,7 @@ async def answer_published(
             services.published.note_published(item)
             return item
 
-    item = await (desk or services.published.desk).ask(work)
+    item = await (desk or services.published.publishing).ask(work, account=caller.name)
     return {"manifest": manifest(item, str(request.base_url))}
 
 
@@ -68,6 +70,7 @@ async def publish_scene(
     return await answer_published(
         services,
         request,
+        caller,
         {"glb": glb, "preview": preview},
         lambda publisher, files: publisher.scene(caller.name, fields, files["glb"], files.get("preview")),
     )
@@ -94,6 +97,7 @@ async def publish_robot(
     return await answer_published(
         services,
         request,
+        caller,
         {"bundle": bundle},
         lambda publisher, files: publisher.robot(caller.name, fields, files["bundle"]),
     )
@@ -124,6 +128,7 @@ async def publish_policy(
     return await answer_published(
         services,
         request,
+        caller,
         {"model": model, "depthModel": depthModel},
         lambda publisher, files: publisher.policy(
             caller.name, fields, files["model"], files.get("depthModel")
