@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("playwright")
 from playwright.sync_api import Page, Route, expect
 
-from lerobot_arena.platform.arena.matchup import FAILED, PHYSICAL, READY, Matchup, Side
+from lerobot_arena.platform.arena.matchup import FAILED, OPEN_S, PHYSICAL, READY, Matchup, Side
 from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, SCENE, Item
 from lerobot_arena.testing.bridge_rig import PASSWORD
 from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
@@ -250,6 +250,12 @@ def test_a_trial_on_the_robot_is_followed_voted_on_by_its_operators_and_revealed
         expect(page.locator("#left-place")).to_contain_text("recorded as rec-one")
         expect(page.locator("#right-ref")).to_have_text("/models/demo")
         expect(page.locator(".pane a")).to_have_count(0)
+        # It is in the table once nobody else can vote on it.
+        votes.save(physical(state=READY, unlock_at=time.time() - OPEN_S[PHYSICAL]))
+        bridge.services.published.leaderboard.refresh()
+        # The table has it when nobody votes on it any more.
+        votes.save(physical(state=READY, unlock_at=time.time() - OPEN_S[PHYSICAL]))
+        bridge.services.published.leaderboard.refresh()
         page.click("nav >> text=Leaderboard")
         expect(page.locator("#rows tr").first).to_contain_text("catalog:lab/act")
         expect(page.locator("#rows a")).to_have_count(0)
