@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import psutil
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -124,7 +125,21 @@ class Settings(BaseSettings):
 
     def remote_arena(self, url: str) -> str | None:
         """The arena whose rooms a session joins, None for rooms here. Raises Forbidden, InvalidInput."""
-        return remote_arena(url, own_names=self.own_names, port=self.bridge_port, allowed=self.remote_arenas)
+        return remote_arena(
+            url,
+            own_names=(*self.own_names, *self._own_addresses),
+            port=self.bridge_port,
+            allowed=self.remote_arenas,
+            public_names=self.allowed_hosts,
+        )
+
+    @property
+    def _own_addresses(self) -> tuple[str, ...]:
+        """Of this machine's interfaces, when it listens on all of them."""
+        if self.bridge_host not in {"", "0.0.0.0", "::"}:
+            return ()
+        found = psutil.net_if_addrs().values()
+        return tuple(entry.address.partition("%")[0] for entries in found for entry in entries)
 
     @property
     def roots(self) -> tuple[Path, ...]:
