@@ -47,6 +47,11 @@ class Door:
         # In the order of their coming.
         self._inside: dict[Visitor, str] = {}
 
+    @property
+    def count(self) -> int:
+        """How many are inside."""
+        return len(self._inside)
+
     def enter(self, address: str, visitor: Visitor) -> bool:
         """Let a connection in, and count it; False when there is no place for it."""
         if self._behind_proxy or is_loopback(address):
@@ -54,9 +59,9 @@ class Door:
         network = network_of(address)
         if self._open[network] >= MOST_PER_NETWORK:
             self._make_room([network])
-        elif self._open.total() >= MOST_FOREIGN:
+        elif self.count >= MOST_FOREIGN:
             self._make_room([name for name, _ in self._open.most_common()])
-        if self._open[network] >= MOST_PER_NETWORK or self._open.total() >= MOST_FOREIGN:
+        if self._open[network] >= MOST_PER_NETWORK or self.count >= MOST_FOREIGN:
             return False
         self._open[network] += 1
         self._inside[visitor] = network

@@ -64,8 +64,8 @@ class _Socket:
 
     def end(self) -> None:
         """Nothing more is heard of the client."""
-        self._has_ended = True
-        if self._hearing is not None:
+        has_ended, self._has_ended = self._has_ended, True
+        if self._hearing is not None and not has_ended:
             self._hearing.reschedule(asyncio.get_running_loop().time())
 
     async def farewell(self) -> None:

@@ -44,6 +44,16 @@ async def test_what_is_found_is_what_the_router_serves(rig: Rig) -> None:
             assert (found.find(scope) is not None) == served, (method, path)
 
 
+async def test_what_strangers_choose_stays_in_no_memory(rig: Rig) -> None:
+    found = RouteMap(rig.app)
+    for number in range(500):
+        for method, path in (("GET", f"/{number}/" + "x" * 60_000), ("X" * 300 + str(number), "/health")):
+            found.find({"type": "http", "method": method, "path": path})
+    assert found._find.cache_info().currsize == 0
+    assert found.find({"type": "http", "method": "GET", "path": "/health"}) == ("GET", "/health")
+    assert found._find.cache_info().currsize == 1
+
+
 async def test_the_first_that_fits_is_found(rig: Rig) -> None:
     found = RouteMap(rig.app)
 
