@@ -17,6 +17,7 @@ from lerobot_arena.core.errors import ArenaError, Forbidden, InvalidInput, NotFo
 from lerobot_arena.platform.catalog import contract, images, refs
 from lerobot_arena.platform.catalog.checks import Bundle, Checks, PolicyFacts
 from lerobot_arena.platform.catalog.item import CHECKPOINT, POLICY, ROBOT, SCENE, FileRef, Item
+from lerobot_arena.platform.catalog.sandbox import work_prefix
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.storage.blobs import Blobs
 
@@ -150,7 +151,7 @@ class Publisher:
         if robot is None:
             return self._checks.policy(model.path, adapter, config)
         item = self._shelf.get(ROBOT, robot)
-        with TemporaryDirectory(prefix="arena-robot-") as folder:
+        with TemporaryDirectory(prefix=work_prefix("robot-")) as folder:
             archive = Path(folder) / "bundle.zip"
             self._blobs.copy_to(item.files["bundle"].sha256, archive)
             bundle = Bundle(archive, item.facts["entryXmlPath"])

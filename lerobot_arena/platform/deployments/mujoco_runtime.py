@@ -13,6 +13,7 @@ from typing import Any
 from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.platform.catalog.item import PHYSICS, POLICY, ROBOT, SCENE, FileRef
 from lerobot_arena.platform.catalog.limits import ChildLimits
+from lerobot_arena.platform.catalog.sandbox import work_prefix
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.deployments.deployment import Deployment
 from lerobot_arena.platform.deployments.line_child import LineChild, open_line_child
@@ -58,7 +59,7 @@ class MujocoRuntime:
 
     async def start(self, deployment: Deployment) -> MujocoInstance:
         """A process that has opened everything. Raises Unavailable with its reason."""
-        folder = Path(tempfile.mkdtemp(prefix="arena-deployment-"))
+        folder = Path(tempfile.mkdtemp(prefix=work_prefix("deployment-")))
         try:
             asked = await asyncio.to_thread(self._prepare, deployment, folder)
         except BaseException:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lerobot_arena.platform.catalog.limits import ChildLimits
+from lerobot_arena.platform.catalog.sandbox import work_prefix
 from lerobot_arena.platform.deployments.line_child import LineChild, open_line_child
 
 _CHILD = "lerobot_arena.platform.deployments.picture_child"
@@ -50,6 +51,6 @@ class Pictures:
 
 async def open_pictures(sizes: Sizes) -> Pictures:
     """A process that is ready to decode pictures of these sizes. Raises Unavailable."""
-    folder = Path(tempfile.mkdtemp(prefix="arena-pictures-"))
+    folder = Path(tempfile.mkdtemp(prefix=work_prefix("pictures-")))
     asked = {"folder": str(folder), "limits": asdict(_LIMITS), "cameras": dict(sizes)}
     return Pictures(await open_line_child(_CHILD, folder, asked, lost=_LOST), sizes)
