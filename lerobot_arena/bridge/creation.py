@@ -17,9 +17,9 @@ from lerobot_arena.bridge.settings import Settings
 from lerobot_arena.bridge.store import SessionRecord
 from lerobot_arena.core import topics
 from lerobot_arena.core.chunk import MAX_JOINTS
-from lerobot_arena.core.errors import Conflict, InvalidInput
+from lerobot_arena.core.errors import Conflict, Forbidden, InvalidInput
 from lerobot_arena.core.ids import MAX_TOPIC_LENGTH, check_arm, check_id
-from lerobot_arena.core.principal import LOCAL_NAME
+from lerobot_arena.core.principal import LOCAL_NAME, Principal
 from lerobot_arena.core.robot import load_robot
 from lerobot_arena.core.session import EmbodimentStatus, SessionWanted
 from lerobot_arena.core.units import check_unit
@@ -70,6 +70,14 @@ class SessionMaker:
                 wanted, request.policy_path, request.arena_server_url, manifest=manifest, owner=owner
             )
         )
+
+    def check_caller(self, request: CreateSessionRequest, caller: Principal) -> None:
+        """Raises Forbidden: rooms elsewhere are made and joined with the login of this server's operator there."""
+        if not caller.sees_all and self._settings.remote_arena(request.arena_server_url) is not None:
+            raise Forbidden(
+                "Rooms on another arena are joined with this server's own login there, so only its admins and whoever "
+                "sits at it make such sessions. Leave arena_server_url out for rooms here."
+            )
 
     def _check_arena(self, request: CreateSessionRequest) -> None:
         remote = self._settings.remote_arena(request.arena_server_url)

@@ -23,6 +23,7 @@ _CREATE_TEXT = (
 async def create_session(
     request: CreateSessionRequest, services: ServicesDep, caller: PrincipalDep
 ) -> dict[str, Any]:
+    services.maker.check_caller(request, caller)
     session = await services.maker.create(request, caller.name)
     return rooms_of(session.wanted)
 
