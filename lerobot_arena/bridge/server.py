@@ -59,10 +59,11 @@ def set_up_logging(ring: RingLog) -> None:
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:
     # What strangers can cause as often as they like: a refused WebSocket (which uvicorn 0.54 takes for an error of the
-    # app's), and bytes that are no HTTP.
+    # app's), and bytes that are no HTTP, or no text.
     return record.getMessage() not in {
         "ASGI callable returned without completing handshake.",
         "Invalid HTTP request received.",
+        "Invalid UTF-8 sequence received from client.",
     }
 
 

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -27,19 +28,35 @@ _LONGEST_PACKET = 65536
 _DEVICE = Path("/dev/net/tun")
 
 
+@cache
 def missing() -> str:
-    """Why there can be no bad link on this machine; empty when there can."""
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    if not _DEVICE.exists():
-        return f"there is no {_DEVICE}"
+    """Why there can be no bad link on this machine; empty when there can. Both its parts are tried."""
     absent = [name for name in ("ip", "unshare") if shutil.which(name) is None]
-    return f"{' and '.join(absent)} are not installed" if absent else ""
+    if absent:
+        return f"{' and '.join(absent)} are not installed"
+    try:
+        os.close(_make_tun(""))
+        subprocess.run(["unshare", "--net", "true"], check=True, capture_output=True, text=True)
+    except OSError as error:
+        return f"no TUN device: {error}"
+    except subprocess.CalledProcessError as error:
+        return f"no network namespace: {error.stderr.strip()}"
+    return ""
+
+
+def _make_tun(name: str) -> int:
+    """Without a name the kernel chooses one. Raises OSError."""
+    device = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH", name.encode(), _IFF_TUN | _IFF_NO_PI))
+    except OSError:
+        os.close(device)
+        raise
+    return device
 
 
 def _open_tun(name: str, address: str, peer: str) -> int:
-    device = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH", name.encode(), _IFF_TUN | _IFF_NO_PI))
+    device = _make_tun(name)
     for command in (
         ["ip", "addr", "add", address, "peer", peer, "dev", name],
         ["ip", "link", "set", name, "mtu", "1400", "up"],

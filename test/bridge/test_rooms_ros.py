@@ -4,10 +4,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,6 +19,7 @@ from lerobot_arena.core import topics
 from lerobot_arena.core.observation import CameraFrame, JointSample
 from lerobot_arena.core.room import RoomJoints
 from lerobot_arena.rooms.jpeg import pack_v3, read_frame
+from lerobot_arena.testing.bridge_process import BridgeProcess
 from lerobot_arena.testing.probe import Probe
 from lerobot_arena.testing.rooms_rig import RoomsRig
 
@@ -32,25 +29,12 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def port(module_ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Of a bridge process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = int(probe.getsockname()[1])
     folder = tmp_path_factory.mktemp("bridge")
     command = [sys.executable, "-m", "lerobot_arena.bridge.node", "--ros-args", "-r", "__ns:=/arena"]
-    command += ["-p", f"port:={free}", "-p", f"data_dir:={folder}"]
-    with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
-    try:
-        for _ in range(600):
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"http://127.0.0.1:{free}/health").status_code == 200:
-                    break
-            time.sleep(0.1)  # how often it looks; the bridge is another process
-        yield free
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0, (folder / "log.txt").read_text()[-3000:]
-    finally:
-        process.kill()
+    command += ["-p", "port:=0", "-p", f"data_dir:={folder}"]
+    bridge = BridgeProcess(command, folder / "log.txt")
+    yield bridge.port
+    bridge.end()
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ async def until(what: str, done: Any, timeout_s: float = 20.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < deadline, f"waited for: {what}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # how often it looks; aiortc and codecs have their own time
 
 
 async def offered_sdp() -> str:
