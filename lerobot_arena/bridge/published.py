@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lerobot_arena.bridge.desk import Desk
 from lerobot_arena.bridge.settings import Settings
+from lerobot_arena.bridge.uploads import sweep_uploads
 from lerobot_arena.core.clock import Clock
 from lerobot_arena.core.errors import ArenaError
 from lerobot_arena.platform.accounts.secret_file import load_secret
@@ -76,21 +77,23 @@ class Published:
         self._keeping: asyncio.Task[None] | None = None
         self._seeds = settings.seed_catalog
         self._seeding: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._uploads = settings.data_dir / "uploads"
 
     def open(self) -> None:
-        """Begin to keep the table in step with the votes."""
+        """Begin to keep the table in step with the votes; remove what a killed process left half-written."""
         self._votes_came.set()
+        self._sweeping = asyncio.create_task(asyncio.to_thread(self._sweep))
         self._keeping = asyncio.create_task(self._keep_table())
         if self._seeds:
             self._seeding = asyncio.create_task(self._seed())
 
     async def close(self) -> None:
         """Stop; give back the threads."""
-        for task in (self._keeping, self._seeding):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        tasks = [task for task in (self._keeping, self._seeding, self._sweeping) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # each has logged what ended it
         self.desk.close()
         self.trial_desk.close()
         self.publishing.close()
@@ -113,9 +116,13 @@ class Published:
 
     async def _seed(self) -> None:
         """In a thread of its own: the catalog answers meanwhile, and everything else anyway."""
-        items = await asyncio.to_thread(seed_catalog, self.shelf, self.publisher)
-        for item in items:
-            await self.desk.ask(lambda item=item: self.note_published(item))  # type: ignore[misc]
+        try:
+            items = await asyncio.to_thread(seed_catalog, self.shelf, self.publisher)
+            for item in items:
+                await self.desk.ask(lambda item=item: self.note_published(item))  # type: ignore[misc]
+        except Exception:  # the database's own kinds among them; the next start tries again
+            _log.exception("What is shipped is not published: the next start of the bridge tries again.")
+            return
         if items:
             _log.info("Published what is shipped: %s.", ", ".join(item.ref for item in items))
 
@@ -128,7 +135,15 @@ class Published:
                 await self.desk.ask(self.leaderboard.refresh)
             except (ArenaError, SQLAlchemyError) as error:
                 _log.warning("The leaderboard stays as it was: %s", error)
+                self._votes_came.set()  # they are still to be counted
+            except Exception:
+                _log.exception("The leaderboard stays as it was.")
             await asyncio.sleep(_SETTLE_S)
+
+    def _sweep(self) -> None:
+        self.blobs.sweep()
+        self.datasets.blobs.sweep()
+        sweep_uploads(self._uploads)
 
     def listed_policies(self) -> list[str]:
         """Those that are in the table also without a vote. Blocking."""
