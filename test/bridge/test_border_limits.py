@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often one may ask, and what of it is written down."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lerobot_arena.testing.bridge_rig import Rig, open_rig
+from lerobot_arena.testing.bridge_rig import FAR, PASSWORD, Rig, open_rig
 from lerobot_arena.testing.bridge_socket import ask_socket
 
 TIGHT = {
@@ -14,6 +15,9 @@ TIGHT = {
     "rate_limit_identity": "4/minute",
     "rate_limit_failures": "3/minute",
 }
+
+ROOMS = "/robotics/workspaces/lab/rooms"
+SESSION = {"session_id": "s", "policy_path": "demo", "robot": "arm"}
 
 
 async def test_an_account_may_ask_so_often_from_wherever(data_dir: Path) -> None:
@@ -59,6 +63,31 @@ async def test_wrong_credentials_are_counted_apart(data_dir: Path) -> None:
             assert (await http.post("/api/control/estop")).status_code == 401
         async with rig.caller("rr_live_guess", address="10.0.0.10") as http:
             assert (await http.get("/sessions")).status_code == 401
+
+
+async def test_whatever_a_neighbour_guesses_locks_out_nobody_who_is_known(data_dir: Path) -> None:
+    async with open_rig(data_dir, **TIGHT) as rig:
+        async with rig.caller("rr_live_guess") as guesser:
+            for _ in range(10):
+                last = await guesser.get("/sessions")
+            assert last.status_code == 429
+        operator = await rig.user("olga")
+        login = await rig.http.post("/auth/login", json={"username": "olga", "password": PASSWORD})
+        async with rig.caller(operator, address="10.0.0.10") as olga:
+            assert (await olga.get("/sessions")).status_code == 200
+        rig.clock.advance(60.0)
+        for credential in (operator, login.json()["access_token"]):
+            async with rig.caller(credential) as olga:
+                assert (await olga.get("/sessions")).status_code == 200
+        async with rig.caller(operator) as olga:
+            for _ in range(4):
+                last = await olga.get("/sessions")
+            assert last.status_code == 429, "an account is counted wherever it calls from"
+            for brake in ("/api/control/stop", "/api/control/pause", "/sessions/none/stop"):
+                assert (await olga.post(brake)).status_code != 429, brake
+        # Whom nobody has seen yet shares the limits of the address.
+        async with rig.caller(await rig.user("otto")) as otto:
+            assert (await otto.post("/api/control/stop")).status_code == 429
 
 
 async def test_behind_a_proxy_it_is_the_address_that_the_proxy_saw(data_dir: Path) -> None:
@@ -112,3 +141,58 @@ async def test_a_log_that_fails_harms_no_call(
     monkeypatch.setattr(rig.services.audit, "note", full)
     assert (await rig.http.post("/api/control/estop")).status_code == 200
     assert "missing in the audit log" in caplog.text
+
+
+async def test_a_voters_address_is_stored_nowhere(rig: Rig) -> None:
+    async with rig.caller() as voter:
+        for path in ("launch", "control", "vote"):
+            await voter.post(f"/api/arena/{path}", json={"matchupId": "x", "winner": "left"})
+        await voter.post("/sessions/s/start")
+    await written(rig)
+    entries = await asyncio.to_thread(rig.services.audit.newest, 10)
+    kept = {entry.route: entry for entry in entries if entry.who == "anonymous"}
+    assert {path for path in kept if path.startswith("/api/arena/")} >= {
+        "/api/arena/vote",
+        "/api/arena/launch",
+    }
+    for path, entry in kept.items():
+        assert (FAR in str(entry)) == (not path.startswith("/api/arena/")), entry
+
+
+async def test_a_call_that_fails_or_is_cancelled_is_written_down_too(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    begun = asyncio.Event()
+
+    async def hang(*_: Any, **__: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(rig.services.maker, "create", broken)
+    assert (await rig.http.post("/sessions", json=SESSION)).status_code == 500
+    monkeypatch.setattr(rig.services.maker, "create", hang)
+    asking = asyncio.create_task(rig.http.post("/sessions", json=SESSION))
+    await asyncio.wait_for(begun.wait(), 10)
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert await written(rig) == [("local", "local", "POST", "/sessions", 500)] * 2
+
+
+async def test_what_is_called_many_times_a_second_is_written_down_once_a_minute(rig: Rig) -> None:
+    await rig.http.post(ROOMS, json={"room_id": "kitchen"})
+    await rig.http.post(ROOMS, json={"room_id": "hall"})
+    command = {"joints": [{"name": "elbow", "value": 0.0}]}
+    async with rig.caller(await rig.user("olga")) as olga:
+        for wait_s in (0.0, 59.0, 1.5):
+            rig.clock.advance(wait_s)
+            for room in ("kitchen", "hall", "kitchen"):
+                for http in (rig.http, olga):
+                    await http.post(f"{ROOMS}/{room}/command", json=command)
+    await written(rig)
+    entries = await asyncio.to_thread(rig.services.audit.newest, 100)
+    found = sorted((entry.who, entry.path) for entry in entries if entry.path.endswith("/command"))
+    once = [(who, f"{ROOMS}/{room}/command") for who in ("local", "olga") for room in ("hall", "kitchen")]
+    assert found == sorted(once * 2)

@@ -4,6 +4,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DataError, OperationalError
 
 from lerobot_arena.bridge import errors as mapped
 from lerobot_arena.bridge.errors import STATUS_OF, StillCaused, Unprocessable, answer, shape_of
@@ -131,3 +132,58 @@ async def test_an_unexpected_error_is_500_in_the_surfaces_shape(
         answered = await http.get("/api/api-tokens")
     assert answered.status_code == 500 and set(answered.json()) == {"error"} and "secret" not in answered.text
     assert mapped.RETRY_UNAVAILABLE_S > 0
+
+
+BAD = [
+    ("GET", "/sessions/a%00b"),
+    ("GET", "/sessions?status=%00"),
+    ("GET", "/api/risk-log?arm=%00"),
+    ("GET", "/api/catalog/policies?q=%00"),
+    ("GET", "/api/catalog/policies/olga/x%00"),
+    ("DELETE", "/api/api-tokens/%00"),
+    ("GET", "/olga/%00"),
+    ("GET", "/%00"),
+    ("GET", "/v1/leaderboard?owner=%00"),
+    ("GET", "/robotics/workspaces/%00/rooms"),
+    ("DELETE", "/auth/users/%00"),
+    ("POST", "/api/control/estop?arm=%00"),
+]
+
+
+async def test_a_nul_is_the_callers_mistake(rig: Rig) -> None:
+    async with rig.caller(await rig.user("anna", role="admin")) as anna:
+        for method, path in BAD:
+            answer = await anna.request(method, path)
+            assert answer.status_code == (400 if "?" in path and "estop" not in path else 404), (
+                path,
+                answer.text,
+            )
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OperationalError("select", {}, Exception("database is locked")), 503),
+        (DataError("select", {}, Exception("NUL")), 400),
+    ],
+)
+async def test_what_a_database_cannot_do_is_said_in_the_surfaces_own_shape(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise error
+
+    services = rig.services
+    monkeypatch.setattr(services.published.shelf, "get", broken)
+    monkeypatch.setattr(services.published.shelf, "versions", broken)
+    monkeypatch.setattr(services.risk_store, "page", broken, raising=False)
+    monkeypatch.setattr(services.accounts.users, "all", broken)
+    async with rig.caller(await rig.user("anna", role="admin")) as anna:
+        for path, keys in (
+            ("/api/catalog/policies/olga/x", {"detail", "code"}),
+            ("/auth/users", {"error", "message", "details"}),
+        ):
+            answer = await anna.get(path)
+            assert answer.status_code == status, (path, answer.text)
+            assert set(answer.json()) == keys and ("retry-after" in answer.headers) == (status == 503)
+            assert "locked" not in answer.text

@@ -65,6 +65,21 @@ def test_the_oldest_go_when_there_are_too_many(log: AuditLog, engine: Engine) ->
     assert log.newest(1)[0].path == "/sessions/2099"
 
 
+def test_strangers_push_out_nothing_but_each_other(engine: Engine) -> None:
+    log = AuditLog(engine, max_entries=100)
+    log.note(entry(who="anna", method="DELETE"))
+    log.note(entry(who="local", via="local"))
+    for number in range(1000):
+        log.note(entry(number, who="anonymous", via="none", route="/auth/login", status=401))
+        if number % 100 == 99:
+            assert log.flush(60.0)
+    with engine.connect() as connection:
+        count = connection.scalar(text("SELECT count(*) FROM audit"))
+    assert {each.who for each in log.newest(1000)} == {"anna", "local", "anonymous"}
+    assert count is not None and count < 100 + 2 + 600, "strangers' entries are bounded, too"
+    log.close()
+
+
 def test_what_waits_is_written_at_the_end(engine: Engine) -> None:
     log = AuditLog(engine)
     log.note(entry(1))
@@ -100,7 +115,7 @@ def test_nobody_waits_for_a_slow_database_and_what_is_lost_is_counted_and_said(
         assert slow.begun.wait(10)
         begin = time.perf_counter()
         kept = [queue.add(number) for number in range(1, 1001)]
-        assert time.perf_counter() - begin < 1.0
+        assert time.perf_counter() - begin < 5.0
         assert kept == [True] * 10 + [False] * 990 and queue.dropped == 990
         slow.go.set()
         assert queue.flush()
@@ -153,4 +168,4 @@ def test_closing_gives_up_on_a_database_that_stays_away() -> None:
     queue.add(1)
     begin = time.perf_counter()
     queue.close(1.0)
-    assert time.perf_counter() - begin < 2.0 and queue.dropped == 1
+    assert time.perf_counter() - begin < 5.0 and queue.dropped == 1
