@@ -10,6 +10,7 @@ from lerobot_arena.platform.arena.matchup import Matchup
 from lerobot_arena.platform.catalog import refs
 from lerobot_arena.platform.catalog.item import PHYSICS, POLICY, ROBOT, SCENE, FileRef, Item
 from lerobot_arena.platform.catalog.shelf import Shelf
+from lerobot_arena.platform.catalog.stage import Stage, newest_stage, stage_of
 
 _MODEL = "model"
 _BLIND_NAMES = {"bundle": "robot.zip", "glb": "scene.glb", PHYSICS: "scene.xml"}
@@ -21,7 +22,7 @@ class Cast:
 
     policy: Item
     robot: Item
-    scene: Item | None
+    stage: Stage | None
 
 
 def cast_of(shelf: Shelf, owner: str, path: str) -> Cast:
@@ -36,7 +37,7 @@ def cast_of(shelf: Shelf, owner: str, path: str) -> Cast:
             return Cast(
                 shelf.get(POLICY, str(reading.thing)),
                 shelf.get(ROBOT, str(reading.robot)),
-                shelf.get(SCENE, str(reading.scene)),
+                newest_stage(shelf, str(reading.scene)),
             )
         except NotFound:
             continue
@@ -62,12 +63,12 @@ def _default(shelf: Shelf, policy: Item) -> Cast:
         raise NotFound(
             f"Policy {policy.ref} names no default robot: open /{policy.ref}/<robot>/<scene> instead."
         )
-    return Cast(policy, shelf.get(ROBOT, robot), shelf.get(SCENE, scene) if scene else None)
+    return Cast(policy, shelf.get(ROBOT, robot), newest_stage(shelf, scene) if scene else None)
 
 
-def describe_run(shelf: Shelf, cast: Cast) -> dict[str, Any]:
+def describe_run(cast: Cast) -> dict[str, Any]:
     """run.json of items in their newest version. Blocking."""
-    return _described(shelf, cast, title=cast.policy.title)
+    return _described(cast, title=cast.policy.title)
 
 
 def describe_side(shelf: Shelf, matchup: Matchup, side: str) -> dict[str, Any]:
@@ -75,11 +76,11 @@ def describe_side(shelf: Shelf, matchup: Matchup, side: str) -> dict[str, Any]:
     cast = Cast(
         _policy(shelf, matchup, side),
         _version(shelf, ROBOT, matchup.robot, matchup.robot_content),
-        _version(shelf, SCENE, matchup.scene, matchup.scene_content),
+        stage_of(shelf, matchup.scene, matchup.scene_content),
     )
     # The catalog's address would be the file's hash, which its lists show beside the policy's name.
     model = f"/arena/run/{matchup.id}/{matchup.side(side).simulation}/policy.onnx"
-    return _described(shelf, cast, title=f"Policy on the {side}", blind_model=model)
+    return _described(cast, title=f"Policy on the {side}", blind_model=model)
 
 
 def model_of(shelf: Shelf, matchup: Matchup, side: str) -> FileRef:
@@ -101,17 +102,16 @@ def _version(shelf: Shelf, kind: str, ref: str, content: str) -> Item:
     raise NotFound(f"The {kind} that was matched is not here any more.")
 
 
-def _described(shelf: Shelf, cast: Cast, *, title: str, blind_model: str | None = None) -> dict[str, Any]:
+def _described(cast: Cast, *, title: str, blind_model: str | None = None) -> dict[str, Any]:
     def link(item: Item, role: str) -> str | None:
         file: FileRef | None = item.files.get(role)
         name = _BLIND_NAMES.get(role, role) if blind_model else file.name if file else ""
         return None if file is None else f"/api/catalog/files/{file.sha256}/{name}"
 
-    scene, described = cast.scene, None
-    if scene is not None:
-        benchmark = scene
-        if PHYSICS not in scene.files and scene.facts.get("benchmarkSceneRef"):
-            benchmark = shelf.get(SCENE, scene.facts["benchmarkSceneRef"])
+    described = None
+    if cast.stage is not None:
+        scene = cast.stage.scene
+        benchmark = cast.stage.benchmark or scene
         described = {
             "glbUrl": link(scene, "glb"),
             "transform": scene.facts.get("transform"),

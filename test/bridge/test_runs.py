@@ -130,6 +130,25 @@ async def test_a_pane_gives_no_name_away_and_runs_exactly_what_was_matched(shop:
     assert hashes and not hashes & set(re.findall(r"[0-9a-f]{64}", text))
 
 
+async def test_both_panes_of_a_look_have_the_physics_that_were_matched(rig: Rig) -> None:
+    fill(rig)
+    put = rig.services.published.shelf.put
+    facts = {"defaultRobotRef": "lab/pony", "defaultSceneRef": "eve/look/dark", "controlSpec": {"a": 1}}
+    for slug in ("trot", "deep/walk"):
+        put(item(POLICY, f"lab/{slug}", "model", **facts))
+    matchup = (await rig.http.post("/api/arena/launch")).json()["matchup"]
+    left, right = (matchup[side]["browserUrl"] for side in ("left", "right"))
+    before = (await rig.http.get(f"{left}/run.json")).json()["scene"]
+    newer = item(SCENE, "lab/park", "glb", mode="benchmark_scene")
+    put(replace(newer, files={**newer.files, "physics": FileRef("park.xml", "f" * 64, 1)}))
+    assert (await rig.http.get(f"{right}/run.json")).json()["scene"] == before
+    now = (await rig.http.get("/lab/trot/run.json")).json()["scene"]
+    assert now["benchmark"]["xmlUrl"].endswith("f" * 64 + "/park.xml")
+    kept = rig.services.published.arena.get(matchup["id"])
+    again = rig.services.published.arena.launch()
+    assert again.scene == kept.scene and again.scene_content != kept.scene_content, "votes tell them apart"
+
+
 async def test_a_pane_s_network_comes_without_a_name_that_tells_which_it_is(rig: Rig) -> None:
     published = rig.services.published
     contents = {f"lab/{slug}": slug.encode() * 9 for slug in ("trot", "walk")}

@@ -44,7 +44,7 @@ def test_what_is_shipped_is_published_once_and_can_be_compared(
         assert policy.facts["run"]["fell"] is False and policy.facts["run"]["distance_m"] > 0.1
     matchup = arena.launch()
     assert {matchup.left.policy, matchup.right.policy} == set(refs[2:])
-    run = describe_run(shelf, cast_of(shelf, "lerobot-arena", "pony-trot"))
+    run = describe_run(cast_of(shelf, "lerobot-arena", "pony-trot"))
     assert run["scene"]["benchmark"]["xmlUrl"].endswith("parkour.xml")
 
 

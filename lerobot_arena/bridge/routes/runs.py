@@ -131,7 +131,7 @@ async def run_page(owner: str, path: str, services: ServicesDep) -> Response:
     named = whole.removesuffix(f"/{_RUN_JSON}")
 
     def work() -> dict[str, Any]:
-        return describe_run(published.shelf, cast_of(published.shelf, owner, named))
+        return describe_run(cast_of(published.shelf, owner, named))
 
     if is_description:
         return JSONResponse(_told(await published.desk.ask(work), services))

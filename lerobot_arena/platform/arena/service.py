@@ -31,8 +31,9 @@ from lerobot_arena.platform.arena.matchup import (
     voter_key,
 )
 from lerobot_arena.platform.arena.store import ArenaStore
-from lerobot_arena.platform.catalog.item import ACTIVE, POLICY, ROBOT, SCENE, Item
+from lerobot_arena.platform.catalog.item import ACTIVE, POLICY, ROBOT, Item
 from lerobot_arena.platform.catalog.shelf import Shelf
+from lerobot_arena.platform.catalog.stage import newest_stage
 
 ACTIONS = (
     *(f"{way}-{what}" for way in ("forward", "backward", "left", "right") for what in ("press", "release")),
@@ -82,15 +83,15 @@ class Arena:
             place = self._draw_place({key: len(pool) for key, pool in pools.items()})
             pool = {policy.ref: policy for policy in pools[place]}
             left, right = draw_pair(list(pool), games, self._random)
-        robot, scene = self._shelf.get(ROBOT, place[0]), self._shelf.get(SCENE, place[1])
+        robot, stage = self._shelf.get(ROBOT, place[0]), newest_stage(self._shelf, place[1])
         matchup = Matchup(
             id=f"matchup_{secrets.token_hex(8)}",
             left=_side(pool[left]),
             right=_side(pool[right]),
             robot=robot.ref,
-            scene=scene.ref,
+            scene=stage.scene.ref,
             robot_content=robot.content,
-            scene_content=scene.content,
+            scene_content=stage.content,
             created_at=now,
             state=READY,
             unlock_at=now + UNLOCK_S,
