@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`arena validate` and `arena publish`: folders with policy.yaml, robot.yaml or scene.yaml."""
+"""`arena validate` and `arena publish`: folders with policy.yaml, robot.yaml or scene.yaml, and checkpoints."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,10 +13,11 @@ import typer
 from lerobot_arena.cli.group import USAGE
 from lerobot_arena.cli.output import ERR, print_json, print_line, print_table
 from lerobot_arena.cli.session import AsJson, Url
+from lerobot_arena.client.address import url_of
 from lerobot_arena.client.arena import Arena
 from lerobot_arena.client.form import Sent
 from lerobot_arena.core.errors import InvalidInput
-from lerobot_arena.platform.catalog import contract
+from lerobot_arena.platform.catalog import checkpoint, contract
 from lerobot_arena.platform.catalog.checks import Checks
 from lerobot_arena.platform.catalog.contract import ContractFile, PolicyFile, RobotFile, SceneFile
 from lerobot_arena.platform.catalog.validate import (
@@ -89,32 +90,62 @@ def folders_of(places: list[Path]) -> list[Path]:
 def publish(
     folder: Annotated[
         Path,
-        typer.Argument(help="Folder with policy.yaml, robot.yaml or scene.yaml; or one of these files."),
+        typer.Argument(
+            help="Folder with policy.yaml, robot.yaml or scene.yaml; or one of these files; or a folder with a "
+            "LeRobot checkpoint or what `arena export` wrote."
+        ),
     ],
+    slug: Annotated[
+        str | None, typer.Option(help="What a checkpoint is called: sessions name it catalog:you/SLUG.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="A checkpoint's title.", show_default="its slug")] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a policy, robot or scene to a bridge and print where it runs. Log in first: `arena login`.
+    """Send a policy, robot, scene or checkpoint to a bridge and print how it runs. Log in first: `arena login`.
 
-    A robot's folder is zipped. What a folder has is sent robot, scene, policy, so that they may name each other.
-    Example: arena publish cart/ --url https://robots.example
+    A robot's folder and a checkpoint's are zipped. What a folder has is sent robot, scene, policy, so that they may
+    name each other. Examples: arena publish cart/ --url https://robots.example;
+    arena publish outputs/pick/pretrained_model --slug pick
     """
     (place,) = folders_of([folder])
     names = [folder.name] if folder.is_file() else list(contract.FILE_NAMES)
-    files = _read(place, names)
-    if not files:
-        raise InvalidInput(f"There is no {', '.join(contract.FILE_NAMES)} in {place}.")
-    done = []
+    files = sorted(_read(place, names), key=lambda said: _ORDER.index(said.kind))
+    if files and (slug or title):
+        raise InvalidInput(f"--slug and --title are for checkpoints: {place} has files that say them.")
+    if not files and not slug:
+        raise InvalidInput(
+            f"There is no {', '.join(contract.FILE_NAMES)} in {place}. If it is a checkpoint, say --slug NAME."
+        )
     with Arena(url) as arena, tempfile.TemporaryDirectory(prefix="arena-publish-") as work:
-        for said in sorted(files, key=lambda said: _ORDER.index(said.kind)):
-            with _progress(f"{said.kind} {said.slug}", is_quiet=as_json) as on_progress:
-                manifest = _send(arena, said, place.resolve(), Path(work), on_progress)
-            run = f"{arena.url}/{manifest['ref']}"
-            done.append({"url": run, **manifest})
-            if not as_json:
-                print_line(f"{manifest['kind']} {manifest['ref']} version {manifest['version']}: {run}")
+        done = [_sent(arena, said, place.resolve(), Path(work), is_quiet=as_json) for said in files]
+        if slug and not files:
+            done.append(_checkpoint_sent(arena, place, Path(work), slug, title or slug, is_quiet=as_json))
     if as_json:
         print_json(done)
+
+
+def _sent(arena: Arena, said: ContractFile, folder: Path, work: Path, *, is_quiet: bool) -> dict[str, Any]:
+    with _progress(f"{said.kind} {said.slug}", is_quiet=is_quiet) as on_progress:
+        manifest = _send(arena, said, folder, work, on_progress)
+    run = url_of(arena.url, f"/{manifest['ref']}")
+    if not is_quiet:
+        print_line(f"{manifest['kind']} {manifest['ref']} version {manifest['version']}: {run}")
+    return {"url": run, **manifest}
+
+
+def _checkpoint_sent(
+    arena: Arena, folder: Path, work: Path, slug: str, title: str, *, is_quiet: bool
+) -> dict[str, Any]:
+    archive = work / "checkpoint.zip"
+    checkpoint.pack(folder, archive)
+    with _progress(f"checkpoint {slug}", is_quiet=is_quiet) as on_progress:
+        found = arena.publish.checkpoint(archive, slug=slug, title=title, on_progress=on_progress)
+    manifest: dict[str, Any] = dict(found)
+    policy = f"catalog:{manifest['ref']}@{manifest['version']}"
+    if not is_quiet:
+        print_line(f"checkpoint {manifest['ref']} version {manifest['version']}: --policy {policy}")
+    return {"policy": policy, **manifest}
 
 
 def _read(folder: Path, names: list[str]) -> list[ContractFile]:

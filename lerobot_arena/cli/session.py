@@ -52,10 +52,18 @@ PolicyType = Annotated[str | None, typer.Option(help=f"Kind of policy, {_SILENT}
 Unit = Annotated[str | None, typer.Option(help=f"normalized, degrees or radians, {_SILENT}")]
 RateHz = Annotated[float | None, typer.Option(help=f"The policy's frame rate, {_SILENT}")]
 Workspace = Annotated[str | None, typer.Option(help="Name of the rooms' workspace; default: a new one.")]
+ArenaServerUrl = Annotated[
+    str | None,
+    typer.Option(help="Base URL of another arena whose rooms it joins; ARENA_REMOTE_ARENAS allows it."),
+]
+JointName = Annotated[
+    list[str] | None, typer.Option(help=f"A joint, in the policy's order, {_SILENT} Repeat for each.")
+]
 AndStart = Annotated[
     bool, typer.Option("--start", help="Start it as soon as its policy is loaded: the arm moves.")
 ]
 MayExist = Annotated[bool, typer.Option("--exist-ok", help="A session of that id may be there already.")]
+Kind = Annotated[str | None, typer.Option(help="Only sessions of this kind.")]
 WaitS = Annotated[float, typer.Option("--wait", help="Seconds to wait for the bridge to come up.")]
 
 
@@ -70,6 +78,8 @@ def create(
     unit: Unit = None,
     rate_hz: RateHz = None,
     workspace_id: Workspace = None,
+    joint_name: JointName = None,
+    arena_server_url: ArenaServerUrl = None,
     start: AndStart = False,
     exist_ok: MayExist = False,
     wait_s: WaitS = 0.0,
@@ -91,6 +101,8 @@ def create(
                 unit=unit,
                 rate_hz=rate_hz,
                 workspace_id=workspace_id,
+                joint_names=joint_name,
+                arena_server_url=arena_server_url,
             )
         except Conflict:
             if not exist_ok:
@@ -150,9 +162,9 @@ def delete(session_id: SessionId, url: Url = None, as_json: AsJson = False) -> N
 
 
 @app.command("list")
-def list_sessions(url: Url = None, as_json: AsJson = False) -> None:
+def list_sessions(kind: Kind = None, url: Url = None, as_json: AsJson = False) -> None:
     """All sessions with their status."""
-    sessions = ask(url, lambda arena: arena.sessions.list())
+    sessions = ask(url, lambda arena: arena.sessions.list(kind))
     if as_json:
         print_json(sessions)
     elif not sessions:

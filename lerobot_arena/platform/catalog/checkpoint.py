@@ -92,6 +92,17 @@ def look(archive: Path, inside: Path, limits: Limits) -> dict[str, Any]:
     return {"folder": folder, "members": members, "cameras": cameras, **told}
 
 
+def pack(folder: Path, archive: Path) -> None:
+    """Zip what of a policy's folder is published. Raises InvalidInput when there is no policy in it."""
+    from lerobot_arena.platform.catalog import bundle
+
+    names = [
+        name for name in bundle.plain_files(folder) if name.endswith(SUFFIXES) and not is_train_config(name)
+    ]
+    find_folder(names)
+    bundle.pack(folder, archive, names)
+
+
 def is_train_config(path: str) -> bool:
     """Whether a member names data sets by their folders on its publisher's machine, which here are somebody else's."""
     return PurePosixPath(path).name == TRAIN_CONFIG
