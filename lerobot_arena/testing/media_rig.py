@@ -103,6 +103,7 @@ def make_source(paint: Callable[[int], NDArray[np.uint8]], *, rate_hz: float = 3
             self.count, self.began_s = 0, time.monotonic()
 
         async def recv(self) -> Any:
+            # A camera's own pace.
             await asyncio.sleep(max(0.0, self.began_s + self.count / rate_hz - time.monotonic()))
             frame = av.VideoFrame.from_ndarray(paint(self.count), format="rgb24")
             frame.pts, frame.time_base = round(self.count * 90_000 / rate_hz), Fraction(1, 90_000)
@@ -194,7 +195,7 @@ class OldConsumer:
                 middle = picture[picture.shape[0] // 2, picture.shape[1] // 4].astype(int)
                 if np.abs(middle - np.array(colour)).max() < 40:
                     return picture
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # how often it looks; codecs have their own time
         raise AssertionError(f"{self.name} did not see {colour}: {len(self.pts)} pictures")
 
     def trickle(self, candidate: dict[str, Any]) -> None:

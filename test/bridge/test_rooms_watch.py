@@ -77,7 +77,7 @@ async def test_when_a_ros_camera_stops_watchers_see_the_last_picture_held_and_th
         begin = time.monotonic()
         while time.monotonic() - begin < 1.0:
             rooms.fake.show(TOPIC, white)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # a camera at 50 Hz
         told = [await watcher.until("recovery_triggered")]
         while told[-1]["policy"] != "connection_info":
             told.append(await watcher.until("recovery_triggered"))

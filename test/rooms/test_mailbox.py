@@ -169,12 +169,12 @@ def test_the_last_words_come_before_the_close_and_nothing_after() -> None:
 async def test_take_waits_until_there_is_something() -> None:
     box = Mailbox(ManualClock().steady_ns)
     waiting = asyncio.create_task(box.take())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the task's turn
     assert not waiting.done()
     box.put_event('{"a":1}')
     assert await waiting == '{"a":1}'
     closing = asyncio.create_task(box.closed())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the task's turn
     assert not closing.done()
     box.close(Close.LEFT, "left")
     await closing

@@ -2,6 +2,7 @@
 """A robot's camera over 200 ms round trip and 2 % loss: pictures keep coming, none of them smeared."""
 
 import asyncio
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -39,9 +40,9 @@ async def main():
     (folder / "draft").write_text(peer.localDescription.sdp)
     os.rename(folder / "draft", folder / "offer")
     while not (folder / "answer").exists():
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # how often it looks; the test is another process
     await peer.setRemoteDescription(RTCSessionDescription((folder / "answer").read_text(), "answer"))
-    await asyncio.sleep(60)
+    await asyncio.sleep(60)  # until the test ends it
 
 asyncio.run(main())
 """
@@ -52,6 +53,13 @@ def smeared(picture: np.ndarray) -> float:
     grey = picture.astype(int).mean(axis=2)
     centres = np.concatenate([grey[y : y + 80, x : x + 120].ravel() for y in (20, 140) for x in (20, 180)])
     return float(np.mean((centres > 80) & (centres < 170)))
+
+
+def test_what_is_missing_is_said_before_it_is_needed() -> None:
+    command = [sys.executable, "-c", "from lerobot_arena.testing import bad_link; print(bad_link.missing())"]
+    dropped = ["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
+    told = subprocess.run(["setpriv", *dropped, *command], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("no TUN device: ")
 
 
 async def test_pictures_keep_coming_whole(tmp_path: Path) -> None:

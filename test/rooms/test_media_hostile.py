@@ -123,6 +123,7 @@ async def test_rooms_are_bounded_and_a_new_bridge_begins_with_none() -> None:
 async def test_who_floods_the_decoder_is_ended_with_the_reason_and_others_see_no_gap(
     rig: HubRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A decoder that is much slower than the pictures come.
     decode = BoundedDecoder.decode
     monkeypatch.setattr(BoundedDecoder, "decode", lambda self, frame: time.sleep(0.1) or decode(self, frame))
     monkeypatch.setattr(webrtc_peer, "MOST_WAITING_FRAMES", 20)

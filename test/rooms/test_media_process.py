@@ -76,7 +76,7 @@ class Bridge:
                 if (said_kind, to) == (kind, participant) and fields.items() <= payload.items():
                     del self.said[number]
                     return payload
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # how often it looks; the media process is another one
         raise AssertionError(f"no {kind} {fields} to {participant!r}; there was {self.said}")
 
     def start_media(self) -> None:
