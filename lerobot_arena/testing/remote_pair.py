@@ -15,6 +15,7 @@ import numpy as np
 from lerobot_arena.client import Arena
 from lerobot_arena.core import topics
 from lerobot_arena.core.room import GUARD_SOURCE, RoomJoints
+from lerobot_arena.rooms.member import Member
 from lerobot_arena.rooms.refusals import Close
 from lerobot_arena.rooms.room import Place, Room
 from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
@@ -101,17 +102,28 @@ class Pair:
         """Whether that room is."""
         return bridge.on_loop(lambda: self.room(bridge, room_id).estop_latched)
 
-    def cut(self, room_id: str, then: Callable[[Room], object] = lambda room: None) -> None:
-        """The brain's socket in a room at home is closed, and something happens before it can come back."""
+    def ours(self, room_id: str) -> Member | None:
+        """The brain's place in a room at home."""
+        members = list(self.room(self.home, room_id).members.values())
+        return next((member for member in members if member.participant_id.startswith(room_id)), None)
 
-        def do() -> None:
-            room = self.room(self.home, room_id)
-            for member in list(room.members.values()):
-                if member.participant_id.startswith(room_id):
-                    member.mailbox.close(Close.ENDING, "cut", at_once=True)
-            then(room)
+    def cut(self, room_id: str, then: Callable[[Room], object] = lambda room: None) -> Member:
+        """The brain's socket in a room at home is closed, and something happens before it can come back; who left."""
 
-        self.home.on_loop(do)
+        def do() -> Member:
+            member = self.ours(room_id)
+            assert member is not None
+            member.mailbox.close(Close.ENDING, "cut", at_once=True)
+            then(self.room(self.home, room_id))
+            return member
+
+        return self.home.on_loop(do)
+
+    def cut_and_back(self, room_id: str) -> None:
+        """The same, until it has come back."""
+        left = self.cut(room_id)
+        until(lambda: self.ours(room_id) not in {None, left}, "it to come back")
+        until(lambda: self.remote()["rooms"][room_id]["is_connected"], "the room to be joined again")
 
 
 @contextlib.contextmanager

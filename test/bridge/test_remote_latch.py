@@ -56,9 +56,7 @@ def test_a_stop_of_our_own_does_not_come_back_after_the_reset(joined: Pair) -> N
     stops = stops_of(joined)
     assert httpx.post(f"{joined.brain.url}/api/control/reset?arm={ARM}").status_code == 200
     until(lambda: not joined.is_latched(joined.brain, OUTPUT), "the reset")
-    joined.cut(OUTPUT)
-    until(lambda: not joined.remote()["rooms"][OUTPUT]["is_connected"], "the break")
-    until(lambda: joined.remote()["rooms"][OUTPUT]["is_connected"], "the room to be joined again")
+    joined.cut_and_back(OUTPUT)
     assert stops_of(joined) == stops and not joined.is_latched(joined.brain, OUTPUT)
     assert "reset it there" in joined.detail(OUTPUT)
 
