@@ -41,8 +41,8 @@ async def _is_secret(
 ) -> bool:
     if caller.sees(OWNER):
         return False
-    published, voter = services.published, voter_of(caller, request)
-    return await published.trial_desk.ask(lambda: published.arena.is_secret(session_id, voter))
+    arena, voter = services.published.arena, voter_of(caller, request)
+    return await asyncio.to_thread(arena.is_secret, session_id, voter)
 
 
 SecretDep = Annotated[bool, Depends(_is_secret)]
