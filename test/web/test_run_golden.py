@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The browser's physics and policy against Python's: the same two seconds, tick by tick.
+"""The browser's physics and policy against Python's: the same seconds, tick by tick.
 
 The loop here is written from the ControlSpec's text, not from the page's source.
 """
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from lerobot_arena.testing.live_bridge import live_bridge
 from lerobot_arena.testing.run_page_rig import rover_run, rover_server, swift_chromium
 from lerobot_arena.testing.run_page_rover import ENTRY_XML, rover_control, rover_files, rover_policy
 from lerobot_arena.testing.run_page_server import RunPageServer, serving
@@ -27,6 +29,7 @@ mujoco = pytest.importorskip("mujoco")
 # Seen: 5e-7 m and rad, 1.3e-5 m/s and rad/s.
 POSITION_TOLERANCE = 1e-5
 SPEED_TOLERANCE = 1e-3
+SHIPPED_DRIVES = (((0.6, 0.0, 0.0), 60, False), ((0.8, 0.0, 0.0), 180, True))
 DRIVES = (((0.8, 0.0, 0.0), 50), ((0.3, 0.0, 1.0), 50))
 
 # Loads a run into the page's own worker without a clock, drives, and returns every tick.
@@ -46,8 +49,9 @@ async ({run, drives}) => {
   worker.postMessage({type: 'load', run, base: location.href, engineUrl, realTime: false});
   await ready;
   const rows = [];
-  for (const [command, ticks] of drives) {
+  for (const [command, ticks, resets] of drives) {
     const trace = heard('trace');
+    if (resets) worker.postMessage({type: 'reset', seq: 0});
     worker.postMessage({type: 'command', command, seq: 1});
     worker.postMessage({type: 'advance', ticks});
     rows.push(...(await trace).rows);
@@ -105,6 +109,54 @@ def test_the_server_s_runner_goes_the_same_way(stage: "tuple[RunPageServer, Page
             assert theirs["timeS"] == pytest.approx(state.time_s, abs=1e-9)
             assert np.abs(runner.body.data.qpos - theirs["qpos"]).max() < POSITION_TOLERANCE
             assert np.abs(runner.body.data.qvel - theirs["qvel"]).max() < SPEED_TOLERANCE
+
+
+def test_what_is_shipped_goes_the_same_way_in_its_scene_and_after_a_reset(
+    stage: "tuple[RunPageServer, Page]", tmp_path: Path
+) -> None:
+    """From the catalog's own run.json and files, as the page and the server's instances have them."""
+    from lerobot_arena.platform.catalog import bundle, control_spec
+    from lerobot_arena.platform.catalog.limits import Limits
+    from lerobot_arena.platform.catalog.runner import Runner
+
+    with live_bridge(tmp_path / "data", beats=False, seed_catalog=True) as bridge:
+        page = stage[1]
+        address = f"{bridge.url}/lerobot-arena/pony-trot/run.json"
+        deadline = time.monotonic() + 60
+        while not (answer := page.request.get(address)).ok:
+            assert time.monotonic() < deadline, "the shipped policies are not published"
+            time.sleep(0.2)  # how often it looks; a child process checks what is shipped
+        run = answer.json()
+        home = page.url
+        page.goto(f"{bridge.url}/leaderboard")
+        there = page.evaluate(PLAY, {"run": run, "drives": SHIPPED_DRIVES})
+
+        def fetch(link: str, name: str) -> Path:
+            (tmp_path / name).write_bytes(page.request.get(bridge.url + link).body())
+            return tmp_path / name
+
+        bundle.unpack(fetch(run["robot"]["bundleUrl"], "robot.zip"), tmp_path / "robot", Limits().zip)
+        fetch(run["scene"]["benchmark"]["xmlUrl"], "robot/scene_physics.xml")
+        model = fetch(run["policy"]["modelUrl"], "policy.onnx")
+        page.goto(home)
+    both = "".join(
+        f'<include file="{name}"/>' for name in (run["robot"]["entryXmlPath"], "scene_physics.xml")
+    )
+    (tmp_path / "robot" / "whole.xml").write_text(f"<mujoco>{both}</mujoco>")
+    spec = control_spec.from_json(run["policy"]["controlSpec"])
+    runner = Runner(tmp_path / "robot" / "whole.xml", model, spec)
+    rows = iter(there)
+    for command, ticks, resets in SHIPPED_DRIVES:
+        if resets:
+            runner.reset()
+        runner.command(*command)
+        for _ in range(ticks):
+            state, theirs = runner.step(), next(rows)
+            assert theirs["timeS"] == pytest.approx(state.time_s, abs=1e-9)
+            assert np.abs(runner.body.data.qpos - theirs["qpos"]).max() < POSITION_TOLERANCE
+            assert np.abs(runner.body.data.qvel - theirs["qvel"]).max() < SPEED_TOLERANCE
+    # It was worth comparing: it stands on the first step of the course.
+    assert not state.fell and state.base_pos[2] > 0.25
 
 
 def _play_in_python(folder: Path, actuators: bool) -> list[tuple[float, Any, Any, Any]]:
@@ -168,7 +220,7 @@ class _Loop:
         }[name]
 
     def observe(self, command: Any) -> Any:
-        parts = []
+        parts: list[float] = []
         for index, term in enumerate(self.spec["observations"]):
             low, high = term["clip"] or (-np.inf, np.inf)
             reading = np.clip(np.array(self._raw(term["name"], command), float), low, high) * term["scale"]
