@@ -35,7 +35,7 @@ class Arena:
         for _ in range(400):
             if condition():
                 return
-            await asyncio.sleep(0.025)
+            await asyncio.sleep(0.025)  # how often it looks; the client plays beside it
         pytest.fail(f"it did not happen: {what}; {self.fake.calls} {self.told}")
 
     def starts(self) -> int:
@@ -92,7 +92,7 @@ async def test_an_estop_is_a_persons_word(arena: Arena) -> None:
     await arena.http.post("/api/control/estop")
     await arena.until(lambda: any("e-stop" in text for text in arena.told), "it says that it waits")
     await arena.http.post("/api/control/reset")
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(1.0)  # time for a start that must not come
     assert arena.starts() == 1, "the demo started by itself after an e-stop"
     assert (await arena.http.post("/sessions/demo/start")).is_success
     await arena.until(lambda: not arena.client.loop.waiting_for, "it goes on")

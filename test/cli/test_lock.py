@@ -15,7 +15,7 @@ from pathlib import Path
 from lerobot_arena.cli.supervisor.lock import held
 with held([Path(sys.argv[1])], owner={"arm": "left", "port": 8123}):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(60)  # until it is killed
 """
 
 

@@ -51,7 +51,7 @@ def bridge(data_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
         accounts.users.create("anna", PASSWORD)
         _, token = accounts.tokens.create("anna", "test", accounts.users.get("anna").scopes)
         made.services.published.shelf.put(Item(kind=SCENE, owner="lab", slug="park", title="Park"))
-        monkeypatch.setenv("ARENA_URL", made.url)
+        monkeypatch.setenv("ARENA_URL", f"{made.url}/api")  # as where it is hosted
         monkeypatch.setenv("ARENA_TOKEN", token)
         yield made
 

@@ -20,7 +20,7 @@ from lerobot_arena.cli.supervisor.restart import RestartPolicy
 from lerobot_arena.cli.supervisor.supervisor import Supervisor
 
 QUICK = RestartPolicy(first_delay_s=0.05, second_delay_s=0.05, longest_delay_s=0.1, crash_loop_after=3)
-SHORT = StopTimes(patient_s=5.0, hurried_s=0.2)
+SHORT = StopTimes(patient_s=60.0, hurried_s=0.2)
 # Appends its name when it is asked to end, so that the order of ends can be read.
 POLITE = """
 import signal, sys, time
@@ -29,18 +29,18 @@ def end(*_):
     open(book, "a").write(name + "\\n"); sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 print("up", flush=True)
-time.sleep(60)
+time.sleep(60)  # it lives until it is ended
 """
 DEAF = """
 import signal, time
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
 print("up", flush=True)
-time.sleep(60)
+time.sleep(60)  # it lives until it is ended
 """
 LEAKY = """
 import os, subprocess, sys
-print(subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"]).pid, flush=True)
+print(subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"]).pid, flush=True)  # outlives us
 os._exit(1)
 """
 
@@ -68,7 +68,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # how often it looks; the programs are other processes
 
 
 @asynccontextmanager
@@ -87,9 +87,10 @@ async def supervised(tmp_path: Path, *programs: Program) -> AsyncIterator[tuple[
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return state.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 async def test_a_killed_program_comes_back_and_the_log_says_why(tmp_path: Path) -> None:
@@ -130,13 +131,13 @@ async def test_a_program_that_does_not_listen_is_killed_and_said_so(tmp_path: Pa
         supervisor.hurry()
         await supervisor.stop()
         assert not is_alive(pid)
-        assert time.monotonic() - started < 2.0, "asked twice, and it still waited"
+        assert time.monotonic() - started < 30.0, "asked twice, and it still waited"
         assert log.count("deaf did not end when asked: killed.") == 1
 
 
 async def test_a_program_that_is_still_importing_ends_without_a_traceback(tmp_path: Path) -> None:
     log = Heard(tmp_path / "logs")
-    slow = python("slow", "print('up', flush=True); import time; time.sleep(60)")
+    slow = python("slow", "print('up', flush=True); import time; time.sleep(60)")  # until it is ended
     supervisor = Supervisor([slow], log, restart=QUICK, times=SHORT)
     supervisor.start()
     await until(lambda: log.count("up") == 1)
@@ -168,6 +169,7 @@ async def test_a_program_that_cannot_be_started_is_a_failure_like_any_other(tmp_
 
 
 async def test_a_line_without_end_is_cut_not_gathered(tmp_path: Path) -> None:
+    # It lives until it is ended.
     code = "import sys; sys.stdout.write('x' * 1_000_000); sys.stdout.flush(); import time; time.sleep(60)"
     async with supervised(tmp_path, python("flood", code)) as (_, log):
         await until(lambda: len(log.lines) >= 10)
@@ -184,9 +186,9 @@ async def main():
     supervisor = Supervisor([Program("deaf", [sys.executable, "-S", "-c", sys.argv[2]])], RunLog(Path(sys.argv[1])))
     supervisor.start()
     while not supervisor.pids():
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # how often it looks
     print(supervisor.pids()["deaf"], flush=True)
-    await asyncio.sleep(60)
+    await asyncio.sleep(60)  # until it is killed
 asyncio.run(main())
 """
 
@@ -200,4 +202,4 @@ async def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path, num
         await until(lambda: "deaf: up" in (tmp_path / "arena.log").read_text())
         parent.send_signal(number)
         parent.wait()
-        await until(lambda: not is_alive(pid), timeout_s=3.0)
+        await until(lambda: not is_alive(pid), timeout_s=20.0)
