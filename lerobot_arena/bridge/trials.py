@@ -100,6 +100,7 @@ class PhysicalTrials:
 
     async def _end_recording(self, arm: str, recordings: set[str]) -> None:
         """Stop the arm's recorder if it still writes one of these. It may not have been heard of yet."""
+        problem = ""
         for _ in range(_TRIES):
             try:
                 status = json.loads(await self._call(arm, "record_status", _RECORDER_S))
@@ -107,8 +108,9 @@ class PhysicalTrials:
                     await self._call(arm, "record_stop", _RECORDER_S)
                 return
             except ArenaError as error:
-                _log.warning("What is recorded on arm %s of a trial that has ended: %s", arm, error)
+                problem = str(error)
             await asyncio.sleep(_RETRY_S)
+        _log.error("Arm %s may still record a trial that has ended (`arena record stop`): %s", arm, problem)
 
     async def begin(
         self, arm: str | None, policies: tuple[str, str] | None, *, seconds: float, seed: int | None

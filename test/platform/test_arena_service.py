@@ -10,9 +10,10 @@ import pytest
 from lerobot_arena.core.clock import ManualClock
 from lerobot_arena.core.errors import InvalidInput, NotFound
 from lerobot_arena.platform.arena.leaderboard import Leaderboard, table_of
-from lerobot_arena.platform.arena.matchup import BROWSER, OPEN_S, UNLOCK_S
+from lerobot_arena.platform.arena.matchup import BROWSER, OPEN_S, PHYSICAL, SIDES, UNLOCK_S
 from lerobot_arena.platform.arena.service import ACTIONS, Arena, Voter
 from lerobot_arena.platform.arena.store import ArenaStore
+from lerobot_arena.platform.arena.trials import Run, Trials, new_side
 from lerobot_arena.platform.catalog.item import POLICY, ROBOT, SCENE, Item
 from lerobot_arena.platform.catalog.shelf import Shelf
 from lerobot_arena.platform.storage.database import open_engine
@@ -128,6 +129,19 @@ def test_a_download_tells_the_sides_of_closed_matchups_only(world: World) -> Non
         trial = closed[matchup.id]
         assert (trial.left, trial.winner) == (matchup.left.policy, "left")
     assert table_of(open_ones, []) == table_of(closed.values(), []), "it is the same table"
+
+
+def test_a_trial_is_in_the_table_when_nobody_can_vote_on_it_any_more(world: World) -> None:
+    trials, olga = Trials(world.store, clock=world.clock), Voter(user="olga", operates=True)
+    matchup = trials.begin(new_side("demo", ""), new_side("hold", ""), robot="so101", robot_content="")
+    for side in SIDES:
+        trials.note_run(matchup.id, side, Run(f"sess_{side}", "pick seed 1", "c"))
+    world.arena.vote(matchup.id, "left", olga)
+    assert not world.board.refresh().standings.rows and world.board.due_in_s == OPEN_S[PHYSICAL]
+    assert world.arena.is_secret("sess_left", ANNA) and not world.arena.is_secret("sess_left", olga)
+    world.clock.advance(OPEN_S[PHYSICAL])
+    assert world.board.due_in_s == 0.0 and not world.arena.is_secret("sess_left", ANNA)
+    assert world.board.refresh().standings.rows[0].policy == "demo" and world.board.due_in_s is None
 
 
 def test_what_does_not_exist_is_refused(world: World) -> None:
