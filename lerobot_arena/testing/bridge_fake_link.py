@@ -58,7 +58,8 @@ CAMERAS = ("front", "wrist")
 class FakeArms:
     """An ArmsLink. `beat` moves it by one control period; `live` does so in real time.
 
-    Faults: `dead_guards` answer nothing, `silent_guards` take verbs and never answer, `is_inference_dead`,
+    Faults: `dead_guards` answer nothing, `silent_guards` take verbs and never answer
+    (`silence_s` is the longest anybody waits for them), `is_inference_dead`,
     `failures` session id → message of a policy that failed (`loaded_again`: its worker was replaced), `is_loading`
     keeps policies from loading, `refusals` arm → why its guard does not start, `causes` arm → why it is not reset,
     `config_refusals` arm → why its guard takes no new boundaries, `deaf_guards` take no notice of them.
@@ -76,6 +77,7 @@ class FakeArms:
     causes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     config_refusals: dict[str, str] = field(default_factory=dict)
     deaf_guards: set[str] = field(default_factory=set)
+    silence_s: float = 0.2
     calls: list[tuple[str, str]] = field(default_factory=list)
     wanted: SessionsWanted = field(default_factory=SessionsWanted)
     config: GuardConfig = field(default_factory=GuardConfig)
@@ -168,7 +170,7 @@ class FakeArms:
         if is_dead:
             raise Unavailable(f"Nobody answers /{arm}/{verb}: is that process running?")
         if is_silent:
-            await asyncio.sleep(min(timeout_s, 0.2))
+            await asyncio.sleep(min(timeout_s, self.silence_s))
             raise NotAnswering(f"/{arm}/guard/{verb} did not answer within {timeout_s} s.")
         await asyncio.sleep(0)
         return self.do(arm, verb)

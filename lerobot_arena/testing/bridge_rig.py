@@ -73,6 +73,13 @@ class Rig:
         answer = await self.verb("start", session_id)
         assert answer.status_code == 200, answer.text
 
+    async def start_waiting(self, path: str = "/sessions/s/start") -> asyncio.Task[httpx.Response]:
+        """A start that waits, for as long as it may, for the robot side to be ready."""
+        starting = asyncio.create_task(self.http.post(path))
+        # Whoever waits, waits for the board's next change.
+        await until(lambda: self.services.board._changed._waiters)
+        return starting
+
     async def status(self, session_id: str = "s") -> dict[str, Any]:
         answer = await self.http.get(f"/sessions/{session_id}")
         assert answer.status_code == 200, answer.text
@@ -105,9 +112,9 @@ async def open_rig(data_dir: Path, fake: FakeArms | None = None, **changes: Any)
             yield Rig(fake, services, app, http, clock)
 
 
-async def until(look: Callable[[], Any], timeout_s: float = 5.0) -> Any:
+async def until(look: Callable[[], Any], timeout_s: float = 20.0) -> Any:
     """Let the loop run until `look` is true."""
     async with asyncio.timeout(timeout_s):
         while not (found := look()):  # noqa: ASYNC110  polls whatever it is given
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # the others get their turn
         return found

@@ -175,8 +175,6 @@ async def test_what_a_database_cannot_do_is_said_in_the_surfaces_own_shape(
 
     services = rig.services
     monkeypatch.setattr(services.published.shelf, "get", broken)
-    monkeypatch.setattr(services.published.shelf, "versions", broken)
-    monkeypatch.setattr(services.risk_store, "page", broken, raising=False)
     monkeypatch.setattr(services.accounts.users, "all", broken)
     async with rig.caller(await rig.user("anna", role="admin")) as anna:
         for path, keys in (

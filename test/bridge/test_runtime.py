@@ -214,12 +214,11 @@ async def test_which_session_a_task_means(data_dir: Path) -> None:
 
 
 async def test_a_stop_overtakes_a_start_that_waits(data_dir: Path) -> None:
-    async with open_rig(data_dir, FakeArms(is_loading=True), start_timeout_s=5.0) as rig:
+    async with open_rig(data_dir, FakeArms(is_loading=True), start_timeout_s=60.0) as rig:
         await rig.create()
-        starting = asyncio.create_task(control(rig, "start"))
-        await asyncio.sleep(0.05)
+        starting = await rig.start_waiting("/api/control/start")
         assert (await control(rig, "stop")).status_code == 200
-        assert (await asyncio.wait_for(starting, 1.0)).status_code == 409
+        assert (await asyncio.wait_for(starting, 20.0)).status_code == 409
         assert rig.fake.calls == []
 
 
