@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from lerobot_arena.core import addresses
 from lerobot_arena.core.address import DEFAULT_PORT, PORT_VARIABLE, URL_VARIABLE
 from lerobot_arena.core.errors import InvalidInput
 
 _API = "/api"
 # Surfaces of the original servers: where the bridge is hosted below /api they are below it as well.
 _ALSO_BELOW_API = ("/sessions", "/debug", "/health", "/mcap", "/robotics", "/video")
-_LOOPBACK = frozenset({"localhost", "::1"})
-_LOOPBACK_NET = re.compile(r"127(\.\d{1,3}){3}")
 _PLAIN = re.compile(r"[!-~]+")
 
 
@@ -34,7 +33,7 @@ def bridge_url(chosen: str | None = None, *, port: int | None = None) -> str:
     if not is_url:
         raise InvalidInput(
             f"{url!r} is not a URL: it starts with http:// or https:// and a host; a port is a number up to 65535, "
-            f"and nothing is a space. It comes from --url, {URL_VARIABLE} or {PORT_VARIABLE}."
+            f"and all of it is ASCII without spaces. It comes from --url, {URL_VARIABLE} or {PORT_VARIABLE}."
         )
     if parts.username or parts.password:
         raise InvalidInput("A URL is no place for a password: use `arena login`, or a token in ARENA_TOKEN.")
@@ -46,7 +45,7 @@ def bridge_url(chosen: str | None = None, *, port: int | None = None) -> str:
 def is_loopback(url: str) -> bool:
     """Whether the bridge is on this machine, so that no proxy may stand between."""
     host = urlsplit(url).hostname or ""
-    return host in _LOOPBACK or _LOOPBACK_NET.fullmatch(host) is not None
+    return host == "localhost" or addresses.is_loopback(host)
 
 
 def is_plain(text: str) -> bool:
