@@ -90,6 +90,12 @@ async def test_a_ca_file_that_cannot_be_used_is_named(tmp_path: Path, content: s
                 await asked()
 
 
+def test_plain_http_asks_for_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    with Arena("http://robot.invalid") as arena, pytest.raises(Unavailable, match="Nothing answers"):
+        arena.health()
+
+
 @pytest.fixture
 def signed_by_nobody(tmp_path: Path) -> Any:
     """A server with a certificate of its own making."""
