@@ -172,7 +172,7 @@ class RoomMedia:
                 "media_unavailable",
                 "The media process does not run, so the server takes no part.",
             )
-        if receiver.join.media == JPEG and kind != ICE:
+        if receiver.join.media == JPEG:
             raise refuse(InvalidInput, "not_webrtc", f"Participant {target!r} joined with `media: jpeg`.")
         receiver.mailbox.put_event(_between(kind, sender, message))
         return f"Signal sent to {target}"

@@ -167,11 +167,13 @@ def test_a_producer_offers_and_consumers_answer(how: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("how", [{"beats": False}, {"relay": "p2p"}])
-def test_no_offer_is_passed_on_to_a_watcher_of_jpeg(how: dict[str, Any]) -> None:
+def test_nothing_of_webrtc_is_passed_on_to_a_watcher_of_jpeg(how: dict[str, Any]) -> None:
     scene = Scene(**how)
     scene.enter("p", "producer")
     watcher = scene.enter("c", media="jpeg")
-    assert scene.refused("p", OFFER) == "not_webrtc"
+    candidate = {"type": "ice", "candidate": {"candidate": "x"}, "target_consumer": "c"}
+    for message in (OFFER, candidate):
+        assert scene.refused("p", message) == "not_webrtc"
     assert read(watcher) == []
 
 
