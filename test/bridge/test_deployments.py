@@ -78,7 +78,7 @@ async def test_an_instance_wakes_drives_and_is_recorded(world: World) -> None:
     world.rig.clock.advance(61)
     async with asyncio.timeout(10):
         while "stopped" not in " ".join((await world.rollout(deployment))["eventLog"]):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # its keeper looks once a second
     assert (await world.anna.get(endpoint)).json()["deployment"]["currentInstances"] == 0
     log = (await world.rollout(deployment))["eventLog"]
     assert any("created" in event for event in log) and any("started" in event for event in log)
