@@ -123,7 +123,7 @@ def _options(connection: Connection) -> dict[str, Any]:
     context = connection.ssl_context()
     return {
         "trust_env": connection.trusts_environment,
-        # Plain http has no certificate to verify: reading the machine's takes a while, and fails where they are missing.
+        # Plain http verifies nothing: reading the machine's certificates takes a while, and fails without them.
         "verify": context or False,
         "follow_redirects": False,
         "limits": httpx.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=KEEPALIVE_S),
