@@ -63,7 +63,7 @@ async def test_loopback_names_are_ours(rig: Rig, host: str) -> None:
 async def test_allowed_names_are_allowed_and_may_read_the_answer(data_dir: Path) -> None:
     page = "https://page.example"
     async with open_rig(data_dir, allowed_origins=(page,), allowed_hosts=("arena.lan",)) as rig:
-        headers = {"origin": page, "host": "arena.lan:8001"}
+        headers = {"origin": page, "host": "arena.lan:8001", "x-api-key": await rig.user("olga")}
         answer = await rig.http.post("/api/control/estop", headers=headers)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == page
