@@ -8,6 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from lerobot_arena.bridge import access, description, docs_page, errors
 from lerobot_arena.bridge.border import Border
+from lerobot_arena.bridge.crossings import Crossings
 from lerobot_arena.bridge.origin import OriginGuard
 from lerobot_arena.bridge.rate_limit import RateLimits
 from lerobot_arena.bridge.routes import runs, ui
@@ -68,7 +69,7 @@ def _guard_the_border(app: FastAPI, services: Services) -> None:
             identity=settings.rate_limit_identity,
             failures=settings.rate_limit_failures,
         ),
-        note=services.crossings.note,
+        note=Crossings(services.audit, services.board.clock).note,
         sockets=services.sockets,
         behind_proxy=settings.behind_proxy,
     )

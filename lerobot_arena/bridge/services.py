@@ -15,7 +15,6 @@ from lerobot_arena.bridge.callers import Callers
 from lerobot_arena.bridge.config_book import ConfigBook
 from lerobot_arena.bridge.config_store import ConfigStore
 from lerobot_arena.bridge.creation import Inspect, SessionMaker
-from lerobot_arena.bridge.crossings import Crossings
 from lerobot_arena.bridge.deployments_build import build_deployments
 from lerobot_arena.bridge.emergency import Emergency
 from lerobot_arena.bridge.feed import CycleFeed
@@ -78,7 +77,6 @@ class Services:
     pool: ThreadPoolExecutor
     desk: AccountsDesk
     audit: AuditLog
-    crossings: Crossings
     callers: Callers
     sockets: OpenSockets
     published: Published
@@ -158,7 +156,6 @@ def build_services(
     verbs = SessionVerbs(book, board, link, settings, config_version=lambda: config.config.version)
     published = Published(engine, settings, board.clock)
     accounts = open_accounts(engine, settings, board.clock)
-    audit = AuditLog(engine, max_entries=settings.audit_max_entries)
     frames, emergency = FrameHub(link, pool), Emergency(board, link, settings)
     rooms, remotes = build_rooms(engine, settings, link, book, frames=frames, emergency=emergency)
     kinds = SessionKinds([InferenceSessions(book, board, verbs, settings, remote_status=remotes.status)])
@@ -186,8 +183,7 @@ def build_services(
         recordings=RecordingBook(settings.data_dir / "recordings", RecordingStore(engine)),
         pool=pool,
         desk=AccountsDesk(accounts),
-        audit=audit,
-        crossings=Crossings(audit, board.clock),
+        audit=AuditLog(engine, max_entries=settings.audit_max_entries),
         published=published,
         deployments=build_deployments(published, board.clock, robot, settings),
         rooms=rooms,
