@@ -7,7 +7,7 @@ export interface Entry {
   ref: string;
   title: string;
   rating: number;
-  /** 95 %; null while there are too few votes for it to mean something. */
+  /** 95 %; null while there are too few voters for it to mean something. */
   low: number | null;
   high: number | null;
   wins: number;

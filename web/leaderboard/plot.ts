@@ -63,7 +63,7 @@ export class RatingPlot {
 
 /** For people, and for those who hear the page. */
 export function describe(entry: Entry): string {
-  const interval = entry.low === null || entry.high === null ? 'too few votes for an interval' : `${entry.low.toFixed(0)} to ${entry.high.toFixed(0)}`;
+  const interval = entry.low === null || entry.high === null ? 'too few voters for an interval' : `${entry.low.toFixed(0)} to ${entry.high.toFixed(0)}`;
   return `${entry.rating.toFixed(0)}, ${interval}`;
 }
 
