@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from lerobot_arena.core.errors import Unavailable
+from lerobot_arena.core.errors import InvalidInput, Unavailable
 from lerobot_arena.platform.storage.database import Base, answering, connect, open_engine
 from lerobot_arena.testing.tables import import_all_tables
 
@@ -54,6 +54,18 @@ def test_a_database_of_a_newer_version_is_left_alone(empty_url: str) -> None:
 def test_what_the_database_cannot_do_is_unavailable(engine: Engine) -> None:
     with pytest.raises(Unavailable, match="does not answer"), answering(), engine.connect() as connection:
         connection.execute(text("SELECT * FROM no_such_table"))
+
+
+@pytest.mark.postgresql
+def test_a_value_that_postgresql_cannot_store_is_the_callers_mistake(postgres_engine: Engine) -> None:
+    for value, kind in (("a\0b", "text"), (2**40, "integer")):
+        query = text(f"SELECT CAST(:value AS {kind})")
+        with (
+            pytest.raises(InvalidInput, match="cannot be stored"),
+            answering(),
+            postgres_engine.connect() as connection,
+        ):
+            connection.execute(query, {"value": value})
 
 
 def test_sqlite_writes_ahead_keeps_references_and_is_for_its_owner_alone(tmp_path: Path) -> None:
