@@ -62,10 +62,10 @@ class _Visit:
         if not delete:
             return
         tasks = [asyncio.create_task(room.unmake()) for room in self.rooms.values()]
-        done, late = await asyncio.wait(tasks, timeout=_UNMADE_WITHIN_S)
+        _, late = await asyncio.wait(tasks, timeout=_UNMADE_WITHIN_S)
         for task in late:
             task.cancel()
-        if late or any(task.exception() for task in done):
+        if any(await asyncio.gather(*tasks, return_exceptions=True)):
             # They end there by themselves, an hour after the last participant left.
             _log.info("Rooms on %s were not all deleted.", self.url)
 

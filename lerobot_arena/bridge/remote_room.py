@@ -75,9 +75,6 @@ class RemoteRoom(ABC):
         while True:
             self._up_s = None
             error = await self._visit()
-            if isinstance(error, NotFound):
-                # Whoever makes it next, it is no longer the one we made.
-                self._has_made = False
             if self._up_s is not None and time.monotonic() - self._up_s > _STOOD_S:
                 backoff.succeeded()
             self._trouble = str(error)
@@ -111,6 +108,7 @@ class RemoteRoom(ABC):
         try:
             await rooms.get(place.workspace_id, place.room_id)
         except NotFound:
+            self._has_made = False
             try:
                 await rooms.create(place.workspace_id, place.room_id, **self._settings())
             except Conflict as error:
@@ -149,10 +147,12 @@ class RemoteRoom(ABC):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    @staticmethod
-    async def _watch(link: RoomLink) -> None:
+    async def _watch(self, link: RoomLink) -> None:
         while link.failure is None and not link.is_over:  # noqa: ASYNC110  the client has no event for it
             await asyncio.sleep(_LOOK_S)
+        if isinstance(link.failure, NotFound):
+            # Whoever makes it next, it is no longer the one that was made here.
+            self._has_made = False
         raise link.failure or Unavailable("The connection ended.")
 
     # What is said here

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import httpx
 import numpy as np
 
@@ -28,6 +27,8 @@ CAMERA = topics.camera_room(SESSION, "front")
 
 def jpeg(grey: int = 90) -> bytes:
     """A small picture."""
+    import cv2
+
     done, data = cv2.imencode(".jpg", np.full((48, 64, 3), grey, np.uint8))
     assert done
     return bytes(data)
