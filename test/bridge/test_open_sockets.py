@@ -6,18 +6,21 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect as websocket
 
 from lerobot_arena.bridge import open_sockets
+from lerobot_arena.bridge.server import open_socket, serve
 from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.core.principal import ROOMS_JOIN
 from lerobot_arena.platform.accounts.api_tokens import ApiTokens
 from lerobot_arena.platform.accounts.logins import LOGIN_S
 from lerobot_arena.platform.accounts.users import Users
 from lerobot_arena.platform.storage.database import connect
-from lerobot_arena.testing.bridge_rig import PASSWORD, Rig, until
+from lerobot_arena.testing.bridge_rig import PASSWORD, Rig, open_rig, until
 from lerobot_arena.testing.bridge_socket import SWITCHING, HeldSocket, ask_socket, hold_socket
 
 ENDED = (1008, "access ended")
@@ -223,3 +226,20 @@ async def test_there_are_only_so_many(house: House, monkeypatch: pytest.MonkeyPa
         house.rig.app, "/ws/telemetry", token=house.credentials["otto"], query="arm=arm"
     )
     assert accepted.status_code == SWITCHING
+
+
+async def test_the_client_is_told_over_a_real_connection(data_dir: Path) -> None:
+    async with open_rig(data_dir, bridge_port=0) as rig:
+        token, listener, ending = await rig.user("olga"), open_socket(rig.services.settings), asyncio.Event()
+        listener.listen()
+        serving = asyncio.create_task(serve(rig.app, listener, ending))
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}/ws/telemetry?arm=arm"
+        headers = {"Authorization": f"Bearer {token}"}
+        async with websocket(url, additional_headers=headers, proxy=None) as client:
+            await until(lambda: rig.services.sockets._open)
+            await asyncio.to_thread(rig.services.accounts.tokens.revoke_all, "olga")
+            await asyncio.wait_for(client.wait_closed(), 20)
+            assert (client.close_code, client.close_reason) == ENDED
+        await until(lambda: rig.services.feed.watcher_count == 0)
+        ending.set()
+        await serving
