@@ -155,7 +155,9 @@ def _reaching(sha256: str = "") -> Iterator[None]:
             raise NotFound(f"There is no file {sha256[:12]}…") from error
         reason = getattr(error, "strerror", None) or type(error).__name__
         _log.warning("The file store: %s: %s", type(error).__name__, error)
-        raise Unavailable(f"The file store cannot be used now ({reason}); the arena's log says more.") from error
+        raise Unavailable(
+            f"The file store cannot be used now ({reason}); the arena's log says more."
+        ) from error
 
 
 def _protocols(files: Any) -> tuple[str, ...]:
