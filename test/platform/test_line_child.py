@@ -34,7 +34,7 @@ async def child(tmp_path: Path) -> AsyncIterator[LineChild]:
 
 
 async def test_a_process_that_does_not_read_holds_up_nobody_and_can_be_ended(child: LineChild) -> None:
-    os.kill(child._process.pid, signal.SIGSTOP)
+    os.killpg(child._process.pid, signal.SIGSTOP)
     asking = asyncio.create_task(child.ask({"front": "A" * 5_000_000}))
     await asyncio.sleep(0.05)  # on a loop that is held up this takes for ever
     assert not asking.done()
