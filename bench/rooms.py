@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import orjson
@@ -24,6 +24,7 @@ import psutil
 from report import percentiles_ms, show
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 CONSUMERS = 10
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
@@ -45,8 +46,10 @@ async def bare(port: int) -> None:
             await client.wait_closed()
             consumers.discard(client)
         else:
-            async for message in client:
-                broadcast(consumers, message)
+            # A producer goes without a farewell when its process ends.
+            with suppress(ConnectionClosed):
+                async for message in client:
+                    broadcast(consumers, message)
 
     async with serve(handle, "127.0.0.1", port, compression=None):
         await asyncio.Event().wait()

@@ -73,7 +73,7 @@ class Published:
         self.arena = Arena(self.shelf, self.votes, secret=_key_for(b"voters", settings), clock=clock)
         self.trials = Trials(self.votes, clock=clock)
         self.leaderboard = Leaderboard(self.votes, self.listed_policies, clock)
-        self._votes_came = asyncio.Event()
+        self._is_table_old = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._seeds = settings.seed_catalog
         self._seeding: asyncio.Task[None] | None = None
@@ -82,7 +82,7 @@ class Published:
 
     def open(self) -> None:
         """Begin to keep the table in step with the votes; remove what a killed process left half-written."""
-        self._votes_came.set()
+        self._is_table_old.set()
         self._sweeping = asyncio.create_task(asyncio.to_thread(self._sweep))
         self._keeping = asyncio.create_task(self._keep_table())
         if self._seeds:
@@ -110,9 +110,9 @@ class Published:
         """A deployment runs it; a policy and a checkpoint may have the same name. Blocking."""
         return any(RUNS.get(one.kind, kind) == kind for one in self.deployed.uses(ref))
 
-    def note_vote(self) -> None:
-        """There is a vote more than in the table."""
-        self._votes_came.set()
+    def renew_table(self) -> None:
+        """There is a vote, or a policy, more or less than in the table."""
+        self._is_table_old.set()
 
     async def _seed(self) -> None:
         """In a thread of its own: the catalog answers meanwhile, and everything else anyway."""
@@ -123,19 +123,20 @@ class Published:
         except Exception:  # the database's own kinds among them; the next start tries again
             _log.exception("What is shipped is not published: the next start of the bridge tries again.")
             return
+        self.renew_table()
         if items:
             _log.info("Published what is shipped: %s.", ", ".join(item.ref for item in items))
 
     async def _keep_table(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._votes_came.wait(), self.leaderboard.due_in_s)
-            self._votes_came.clear()
+                await asyncio.wait_for(self._is_table_old.wait(), self.leaderboard.due_in_s)
+            self._is_table_old.clear()
             try:
                 await self.desk.ask(self.leaderboard.refresh)
             except (ArenaError, SQLAlchemyError) as error:
                 _log.warning("The leaderboard stays as it was: %s", error)
-                self._votes_came.set()  # they are still to be counted
+                self._is_table_old.set()  # they are still to be counted
             except Exception:
                 _log.exception("The leaderboard stays as it was.")
             await asyncio.sleep(_SETTLE_S)

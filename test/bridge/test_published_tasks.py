@@ -29,7 +29,7 @@ async def test_a_table_that_failed_once_counts_the_next_vote(
     monkeypatch.setattr(Leaderboard, "refresh", failing_once)
     async with open_rig(tmp_path) as rig:
         await until(lambda: calls)
-        rig.services.published.note_vote()
+        rig.services.published.renew_table()
         await until(lambda: len(calls) >= 2)
 
 
@@ -43,6 +43,18 @@ async def test_a_catalog_that_cannot_be_seeded_ends_nothing(
     async with open_rig(tmp_path, seed_catalog=True) as rig:
         await until(lambda: "next start of the bridge tries again" in caplog.text)
         assert (await rig.http.get("/health")).status_code == 200
+
+
+async def test_a_fresh_install_lists_the_policies_that_are_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lerobot_arena.bridge.published._SETTLE_S", 0.0)
+    async with open_rig(tmp_path, seed_catalog=True) as rig:
+        table = rig.services.published.leaderboard
+        await until(lambda: len(table.table.standings.rows) == 2, 100.0)
+        entries = (await rig.http.get("/v1/leaderboard")).json()["entries"]
+        shipped = {"lerobot-arena/pony-bound", "lerobot-arena/pony-trot"}
+        assert {entry["policy_ref"] for entry in entries} == shipped
 
 
 async def test_what_a_killed_bridge_left_half_written_goes(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ async def vote_on_matchup(
     """One vote of each voter on each matchup, once it may be voted on; the answer names both policies."""
     published, voter = services.published, voter_of(caller, request)
     matchup = await published.desk.ask(lambda: published.arena.vote(body.matchupId, body.winner, voter))
-    published.note_vote()
+    published.renew_table()
     return ArenaMatchupEnvelope(
         matchup=matchup_answer(matchup, may_know=True, base_url=str(request.base_url))
     )

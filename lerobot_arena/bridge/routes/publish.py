@@ -45,6 +45,7 @@ async def answer_published(
             return item
 
     item = await (desk or services.published.publishing).ask(work, account=caller.name)
+    services.published.renew_table()
     return {"manifest": manifest(item, str(request.base_url))}
 
 

@@ -148,4 +148,5 @@ async def delete_item(
         published.checkpoints.forget(published.publisher.delete(kinds.kind, ref))
 
     await published.desk.ask(work)
+    published.renew_table()
     return {"ok": True}
