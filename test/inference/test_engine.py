@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions on real worker processes: what one policy does to itself stays with it."""
 
+import contextlib
 import os
 import re
 import signal
@@ -21,9 +22,12 @@ STATE = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
 
 def workers() -> list[psutil.Process]:
-    return [
-        p for p in psutil.Process().children() if "lerobot_arena.inference.worker" in " ".join(p.cmdline())
-    ]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that ends while it is looked at
+            if "lerobot_arena.inference.worker" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def test_a_session_that_nothing_tells_the_joints_of_says_so(rig: Rig) -> None:
