@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A session whose rooms are on another arena: two real bridges on real ports, each over a robot side in memory."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,16 +18,8 @@ from lerobot_arena.testing.remote_pair import (
     WORKSPACE,
     Pair,
     jpeg,
-    remote_pair,
     until,
 )
-
-
-@pytest.fixture
-def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
-    monkeypatch.setenv("ARENA_CONFIG_DIR", str(tmp_path / "config"))
-    with remote_pair(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

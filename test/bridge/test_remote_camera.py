@@ -3,7 +3,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lerobot_arena.core.clock import NS, SystemClock
 from lerobot_arena.rooms import messages
 from lerobot_arena.rooms.room import Place, Room
 from lerobot_arena.rooms.video import VideoRoom, VideoSettings
-from lerobot_arena.testing.remote_pair import CAMERA, WORKSPACE, Pair, jpeg, remote_pair
+from lerobot_arena.testing.remote_pair import CAMERA, WORKSPACE, Pair, jpeg
 from lerobot_arena.testing.remote_pair import until as seen
 from lerobot_arena.testing.scripted_arena import OneRoomServer, ScriptedArena, running
 
@@ -96,14 +96,8 @@ async def test_a_picture_without_a_stamp_is_as_old_as_an_answer_is_overdue() -> 
             assert "stale" in camera.remote.detail
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with remote_pair(tmp_path) as made:
-        made.join()
-        yield made
-
-
 def test_an_offer_on_a_bridge_of_ours_changes_nothing(pair: Pair) -> None:
+    pair.join()
     offer = {"offer": {"type": "offer", "sdp": "garbage"}, "from_producer": "mallory"}
 
     def tell(room: Room) -> None:

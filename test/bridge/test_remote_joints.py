@@ -3,7 +3,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,6 @@ from lerobot_arena.testing.remote_pair import (
     remote_pair,
     until,
 )
-
-
-@pytest.fixture
-def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
-    monkeypatch.setenv("ARENA_CONFIG_DIR", str(tmp_path / "config"))
-    with remote_pair(tmp_path) as made:
-        yield made
 
 
 def test_the_room_there_is_made_in_the_sessions_unit_and_joints(pair: Pair) -> None:

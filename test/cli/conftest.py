@@ -5,9 +5,13 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lerobot_arena.testing.bridge_rig import PASSWORD
+from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
 
 
 class ScriptedBridge:
@@ -57,3 +61,16 @@ def bridge(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedBridge]:
     yield made
     made.server.shutdown()
     made.server.server_close()
+
+
+@pytest.fixture
+def annas_bridge(data_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LiveBridge]:
+    """A real bridge, asked by Anna with a token of hers, below /api as where it is hosted."""
+    monkeypatch.setenv("ARENA_CONFIG_DIR", str(tmp_path / "config"))
+    with live_bridge(data_dir) as made:
+        accounts = made.services.accounts
+        accounts.users.create("anna", PASSWORD)
+        _, token = accounts.tokens.create("anna", "test", accounts.users.get("anna").scopes)
+        monkeypatch.setenv("ARENA_URL", f"{made.url}/api")
+        monkeypatch.setenv("ARENA_TOKEN", token)
+        yield made

@@ -3,7 +3,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,14 @@ from typer.testing import CliRunner
 from lerobot_arena.cli.app import app
 from lerobot_arena.platform.catalog.checkpoint import SUFFIXES
 from lerobot_arena.platform.catalog.item import CHECKPOINT
-from lerobot_arena.testing.bridge_rig import PASSWORD
 from lerobot_arena.testing.checkpoint_zip import DEMO
-from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
+from lerobot_arena.testing.live_bridge import LiveBridge
 
 SCENE = "kind: scene\nslug: x\nglb: x.glb\n"
 
 
 def arena(*arguments: Any) -> Any:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def bridge(data_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LiveBridge]:
-    """A bridge, asked by Anna, below /api as where it is hosted."""
-    monkeypatch.setenv("ARENA_CONFIG_DIR", str(tmp_path / "config"))
-    with live_bridge(data_dir) as made:
-        accounts = made.services.accounts
-        accounts.users.create("anna", PASSWORD)
-        _, token = accounts.tokens.create("anna", "test", accounts.users.get("anna").scopes)
-        monkeypatch.setenv("ARENA_URL", f"{made.url}/api")
-        monkeypatch.setenv("ARENA_TOKEN", token)
-        yield made
 
 
 @pytest.fixture
@@ -49,10 +34,10 @@ def policy(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_checkpoint_is_zipped_sent_and_driven(bridge: LiveBridge, policy: Path) -> None:
+def test_a_checkpoint_is_zipped_sent_and_driven(annas_bridge: LiveBridge, policy: Path) -> None:
     (found,) = json.loads(arena("publish", policy, "--slug", "pick", "--json").stdout)
     assert (found["policy"], found["title"]) == ("catalog:anna/pick@1", "pick")
-    shelf = bridge.services.published.shelf
+    shelf = annas_bridge.services.published.shelf
     names = {member["path"] for member in shelf.get(CHECKPOINT, "anna/pick").facts["members"]}
     assert names == {path.name for path in DEMO.iterdir() if path.suffix in SUFFIXES}
     again = arena("publish", policy, "--slug", "pick", "--title", "Pick the cube")
@@ -62,7 +47,7 @@ def test_a_checkpoint_is_zipped_sent_and_driven(bridge: LiveBridge, policy: Path
     named = [word for name in joints for word in ("--joint-name", name)]
     done = arena("session", "create", "s", "--policy", "catalog:anna/pick", "--robot", "", *named)
     assert done.exit_code == 0, done.output
-    assert bridge.services.book.get("s").wanted.joint_names == joints
+    assert annas_bridge.services.book.get("s").wanted.joint_names == joints
 
 
 @pytest.mark.parametrize(
@@ -74,15 +59,15 @@ def test_a_checkpoint_is_zipped_sent_and_driven(bridge: LiveBridge, policy: Path
     ],
 )  # fmt: skip
 def test_what_is_no_checkpoint_is_not_sent(
-    bridge: LiveBridge, policy: Path, prepare: Any, options: list[str], words: str
+    annas_bridge: LiveBridge, policy: Path, prepare: Any, options: list[str], words: str
 ) -> None:
     prepare(policy)
     result = arena("publish", policy, *options)
     assert result.exit_code == 2 and words in result.stderr, result.output
-    assert not bridge.services.published.shelf.list(CHECKPOINT)
+    assert not annas_bridge.services.published.shelf.list(CHECKPOINT)
 
 
-def test_sessions_are_listed_by_kind_and_may_join_rooms_elsewhere(bridge: LiveBridge) -> None:
+def test_sessions_are_listed_by_kind_and_may_join_rooms_elsewhere(annas_bridge: LiveBridge) -> None:
     assert arena("session", "create", "s", "--policy", "demo", "--robot", "").exit_code == 0
     (listed,) = json.loads(arena("session", "list", "--json").stdout)
     (again,) = json.loads(arena("session", "list", "--kind", listed["kind"], "--json").stdout)

@@ -3,7 +3,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ from lerobot_arena.cli.app import app
 from lerobot_arena.cli.leaderboard import leaderboard as leaderboard_command
 from lerobot_arena.platform.arena.matchup import MEMBER, READY, Matchup, Side
 from lerobot_arena.platform.catalog.item import POLICY, SCENE, Item
-from lerobot_arena.testing.bridge_rig import PASSWORD
 from lerobot_arena.testing.catalog_files import cart_policy, cart_xml, glb_bytes, triangle_document
-from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
+from lerobot_arena.testing.live_bridge import LiveBridge
 
 
 def arena(*arguments: str, **options: Any) -> Any:
@@ -43,17 +41,11 @@ def cart(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bridge(data_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LiveBridge]:
+def bridge(annas_bridge: LiveBridge) -> LiveBridge:
     """A bridge in whose catalog there is one benchmark scene, and Anna's token for it."""
-    monkeypatch.setenv("ARENA_CONFIG_DIR", str(tmp_path / "config"))
-    with live_bridge(data_dir) as made:
-        accounts = made.services.accounts
-        accounts.users.create("anna", PASSWORD)
-        _, token = accounts.tokens.create("anna", "test", accounts.users.get("anna").scopes)
-        made.services.published.shelf.put(Item(kind=SCENE, owner="lab", slug="park", title="Park"))
-        monkeypatch.setenv("ARENA_URL", f"{made.url}/api")  # as where it is hosted
-        monkeypatch.setenv("ARENA_TOKEN", token)
-        yield made
+    park = Item(kind=SCENE, owner="lab", slug="park", title="Park")
+    annas_bridge.services.published.shelf.put(park)
+    return annas_bridge
 
 
 def test_validate_says_what_a_server_would(cart: Path, tmp_path: Path) -> None:
