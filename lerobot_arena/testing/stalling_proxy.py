@@ -17,6 +17,7 @@ class StallingProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._near: set[asyncio.StreamWriter] = set()
         self._tells_server = True
+        self._cuts_after: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections = 0
 
@@ -38,6 +39,13 @@ class StallingProxy:
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
+
+    def cut_after(self, *counts_bytes: int) -> None:
+        """End every connection once the target has sent so many bytes, and again so many later.
+
+        A `cut` by the receiver's clock can come when all of a small answer is under way already.
+        """
+        self._cuts_after = list(counts_bytes)
 
     def lose(self) -> None:
         """End every connection towards the clients; the server is not told, as when a cable is pulled."""
@@ -68,16 +76,29 @@ class StallingProxy:
             writer.transport.abort()
             return
         self._writers.add(far_writer)
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(self._pump(source, sink))
+        for source, sink, is_answer in ((reader, far_writer, False), (far_reader, writer, True)):
+            task = asyncio.create_task(self._pump(source, sink, is_answer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_answer: bool) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
                 await self._flows.wait()
+                if is_answer and self._cuts_after:
+                    self._cuts_after[0] -= len(data)
+                    if (behind := self._cuts_after[0]) <= 0:
+                        del self._cuts_after[0]
+                        await self._cut_behind(data[: len(data) + behind], sink)
+                        return
                 sink.write(data)
                 await sink.drain()
         if self._tells_server or sink in self._near:
             sink.close()
+
+    async def _cut_behind(self, data: bytes, sink: asyncio.StreamWriter) -> None:
+        """These bytes leave before the cut: an abort drops what still waits in this process."""
+        sink.transport.set_write_buffer_limits(high=0)
+        sink.write(data)
+        await sink.drain()
+        self.cut()

@@ -7,7 +7,7 @@ from math import acos, dist, pi
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerobot_arena.core.errors import InvalidInput
@@ -95,14 +95,38 @@ def test_nothing_else_may_break_while_one_thing_is_broken() -> None:
     assert longest_share((0.3, 0.1), (0.2, 0.2), two)[0] == 0.0, "b would grow"
 
 
-def test_of_many_overlaps_the_deepest_and_the_sum_count() -> None:
-    def parts(joints: Vector) -> Violations:
-        return overall({name: value for name, value in zip("abc", joints) if value > 0.0})
+def parts(joints: Vector) -> Violations:
+    return overall({name: value for name, value in zip("abc", joints) if value > 0.0})
+
+
+def test_of_many_overlaps_the_deepest_together_count() -> None:
 
     assert longest_share((0.3, 0.1, 0.2), (0.2, 0.15, 0.2), parts)[0] == 1.0, "less in all"
     assert longest_share((0.3, 0.1, 0.2), (0.2, 0.35, 0.0), parts)[0] < 1.0, "one becomes the deepest"
     assert longest_share((0.3, 0.1, 0.2), (0.3, 0.2, 0.2), parts)[0] == 0.0, "more in all"
+    assert longest_share((0.3, 0.1, 0.2), (0.3, 0.22, 0.0), parts)[0] < 1.0, "less in all, more in two"
     assert overall({}) == {}
+
+
+# In 1/1024 m, whose sums are exact; all apart by less than the spacing of looks.
+some_gaps = st.lists(st.integers(-10, 10).map(lambda value: value / 1024), min_size=5, max_size=5).map(tuple)
+
+
+@settings(max_examples=500)
+@given(begin=some_gaps, end=some_gaps, data=st.data())
+def test_what_a_wider_margin_lets_pass_a_narrower_one_does(
+    begin: Vector, end: Vector, data: st.DataObject
+) -> None:
+    end = tuple(data.draw(st.permutations(begin)))[:3] + end[3:]
+    narrow, wide = sorted(value / 1024 for value in data.draw(st.tuples(*[st.integers(0, 12)] * 2)))
+
+    def is_free(margin: float) -> bool:
+        def rule(gaps: Vector) -> Violations:
+            return overall({str(pair): margin - gap for pair, gap in enumerate(gaps) if gap < margin})
+
+        return longest_share(begin, end, rule)[0] == 1.0
+
+    assert is_free(narrow) or not is_free(wide)
 
 
 def test_an_absurd_step_costs_a_bounded_number_of_looks() -> None:

@@ -7,6 +7,7 @@ shorter share of the same step is allowed too: limiters that only shorten steps 
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from math import ceil
 from types import MappingProxyType
 
@@ -23,14 +24,23 @@ NOTHING: Violations = MappingProxyType({})
 _SPACING_RAD = 0.03
 _MOST_POINTS = 32
 _HALVINGS = 6
+# So that sums over different numbers of pairs compare. More pairs than these are never let deeper.
+_MOST_PAIRS = 64
 
 
 def overall(depths: Mapping[str, float]) -> Violations:
-    """Of many parts that overlap, the deepest and the sum: what an arm that is folded too far has to lessen.
+    """Of parts that overlap, the deepest, the two deepest together and so on: what an arm folded too far has to lessen.
 
     Each on its own would be too much to ask: on the way out one pair may come a little nearer while the others part.
+    The sum of all alone would let a wider margin pass what a narrower one refuses, by counting more pairs that part.
+    When no sum of the k deepest grows under one margin, none grows under a narrower one (weak majorization: Marshall,
+    Olkin and Arnold, Inequalities, 4.B).
     """
-    return {"deepest": max(depths.values()), "sum": sum(depths.values())} if depths else NOTHING
+    if not depths:
+        return NOTHING
+    deepest = sorted(depths.values(), reverse=True)
+    sums = accumulate(deepest + [0.0] * (_MOST_PAIRS - len(deepest)))
+    return {f"{count} deepest": total for count, total in enumerate(sums, 1)}
 
 
 def _is_worse(there: Violations, allowed: Violations) -> bool:
