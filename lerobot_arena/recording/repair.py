@@ -235,9 +235,12 @@ def write_metadata(folder: Path) -> None:
 
 
 def needs_repair(folder: Path) -> bool:
-    """Whether a crash left this recording without an index or metadata.yaml."""
+    """Whether a crash left this recording without an index or metadata.yaml.
+
+    A folder without files holds nothing to mend, and may be one that a recorder has just made.
+    """
     files = session_files(folder)
-    if any(is_being_written(path) for path in files):
+    if not files or any(is_being_written(path) for path in files):
         return False
     return not (folder / METADATA).is_file() or not all(map(has_index, files))
 
