@@ -12,7 +12,14 @@ from lerobot_arena.core.errors import ArenaError, InvalidInput, Unavailable
 from lerobot_arena.core.observation import FloatArray, JointSample
 from lerobot_arena.core.robot import RobotSpec
 from lerobot_arena.core.units import RADIANS
-from lerobot_arena.embodiment.lerobot_bus import LATE_S, QUIET_S, buses_of, forget_late_answers
+from lerobot_arena.embodiment.lerobot_bus import (
+    DOUBT_S,
+    LATE_S,
+    QUIET_S,
+    SAME_RAD,
+    buses_of,
+    forget_late_answers,
+)
 from lerobot_arena.embodiment.lerobot_cameras import CameraThread
 from lerobot_arena.embodiment.lerobot_config import keep_torque, load_config, take_cameras
 from lerobot_arena.embodiment.lerobot_hardware import MotorHealth
@@ -54,6 +61,7 @@ class LerobotEmbodiment:
         self._camera_configs: dict[str, Any] = {}
         self._cameras: list[CameraThread] = []
         self._answered_ns: int | None = None
+        self._doubt_until_ns = 0
         self._trouble = ""
         self._reads = self._writes = self._errors = 0
         self._health: MotorHealth | None = None
@@ -242,13 +250,16 @@ class LerobotEmbodiment:
     def _look_at_health(self, outlet: Outlet) -> None:
         """One register, when it is its turn; a target that waits goes first, within reason."""
         health, now_ns = self._health, self._clock.steady_ns()
-        if health is None or not health.is_due(now_ns, is_hurried=self._target is not None):
+        if health is None or now_ns < self._doubt_until_ns:
+            return
+        if not health.is_due(now_ns, is_hurried=self._target is not None):
             return
         reading = health.read_one()
         if reading is not None:
             outlet.hardware(reading)
         if health.is_owed:
             self._ending.wait(QUIET_S)
+            self._doubt()
         self._protect(health.stopped_because, now_ns, outlet)
 
     def _protect(self, why: str, now_ns: int, outlet: Outlet) -> None:
@@ -284,10 +295,21 @@ class LerobotEmbodiment:
             raise Unavailable(f"Only {on} of {count} motors took their torque back.")
         self._is_limp = False
 
-    def _read(self) -> JointReading:
+    def _doubt(self) -> None:
+        """An answer is owed: for a while it may come to any question."""
+        self._doubt_until_ns = self._clock.steady_ns() + round(DOUBT_S * NS)
+
+    def _positions(self) -> FloatArray:
         forget_late_answers(self._all_buses)
+        return self._need_joints().positions(self._device.get_observation())
+
+    def _read(self) -> JointReading:
         stamp_ns = self._clock.wall_ns()
-        positions = self._need_joints().positions(self._device.get_observation())
+        positions = self._positions()
+        if self._clock.steady_ns() < self._doubt_until_ns:
+            apart_rad = float(abs(self._positions() - positions).max())
+            if not apart_rad < SAME_RAD:
+                raise ConnectionError("one of two joint readings in a row was another question's answer")
         self._answered_ns = self._clock.steady_ns()
         self._reads += 1
         return JointReading(
@@ -296,6 +318,7 @@ class LerobotEmbodiment:
 
     def _report(self, error: Exception, outlet: Outlet) -> None:
         self._errors += 1
+        self._doubt()
         trouble = f"The bus does not answer ({type(error).__name__}: {error}); check cable and power."
         if not isinstance(error, ConnectionError):
             trouble += " If its plug was out, start the embodiment again."

@@ -13,8 +13,12 @@ from lerobot_arena.embodiment.lerobot_joints import parts_of
 
 # LeRobot waits 50 ms for an answer: a read that took as long was asked twice, and one answer is still to come.
 LATE_S = 0.045
-# By then a late answer has come.
+# By then a late answer has come, unless something else held the port's machine up as well …
 QUIET_S = 0.1
+# … so that joints are read twice for so long, and must agree.
+DOUBT_S = 0.5
+# Further than any joint gets between two reads that follow each other.
+SAME_RAD = 0.1
 
 
 def buses_of(device: Any) -> list[Any]:

@@ -87,7 +87,7 @@ class ServoBus:
     """Serves a pseudo terminal on a thread. `port` is what a LeRobot robot opens; `journal` holds every write.
 
     No answer comes while it `is_silent`, and never about the registers that are `untold`. The next one comes
-    `late_s` later.
+    `late_s` later; the next about the register `late_about`, where that is not 0.
     """
 
     def __init__(self) -> None:
@@ -96,6 +96,7 @@ class ServoBus:
         self.is_silent = False
         self.untold: set[int] = set()
         self.late_s = 0.0
+        self.late_about = 0
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         self.port = os.ttyname(self._slave)
@@ -147,7 +148,7 @@ class ServoBus:
             while (end := _packet_end(buffer)) is not None:
                 packet, buffer = buffer[:end], buffer[end:]
                 reply = b"".join(self._answer(packet))
-                if reply and self.late_s:
+                if reply and self.late_s and self.late_about in {0, packet[5]}:
                     late_s, self.late_s = self.late_s, 0.0
                     self._ending.wait(late_s)
                 if reply and not self.is_silent:

@@ -228,14 +228,20 @@ def test_torque_that_cannot_be_cut_is_refused_before_anything_is_touched(
         LerobotEmbodiment(load_robot("so101"), params).connect(catch.outlet())
 
 
+@pytest.mark.parametrize(("late_s", "late_about"), [(0.31, 0), (0.41, CURRENT)])
 def test_answers_that_come_too_late_are_never_taken_for_other_registers(
-    arm: LerobotEmbodiment, catch: Catch, servos: ServoBus
+    arm: LerobotEmbodiment, catch: Catch, servos: ServoBus, late_s: float, late_about: int
 ) -> None:
-    """LeRobot asks again after its time-out, and the answer to the first question is taken for that of the second."""
+    """LeRobot asks again after its time-out, and the answer to the first question is taken for that of the second.
+
+    The patient bus waits 0.3 s, and 0.1 s more for what is owed: what comes later still may answer the joints.
+    """
     next_reading(catch)
     place = catch.readings[-1].sample.values.tolist()
+    servos.late_about = late_about
     for turn in range(4):
-        servos.late_s = 0.31 + 0.005 * turn  # the patient bus waits 0.3 s, and 0.1 s more for what is owed
+        servos.late_s = late_s + 0.005 * turn
+        wait_until("the delay", lambda: not servos.late_s)
         time.sleep(0.6)  # the late answer and what follows it
     reading = next_reading(catch)
     for each in [*catch.hardware, reading]:
