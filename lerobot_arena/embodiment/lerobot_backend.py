@@ -2,13 +2,11 @@
 """Any LeRobot robot by its config: stored calibration, no prompts, torque kept, cameras apart from the bus."""
 
 import threading
-from collections.abc import Callable
-from functools import partial
 from math import inf
 from typing import Any
 
 from lerobot_arena.core.clock import NS, Clock, SystemClock, seconds_between
-from lerobot_arena.core.errors import ArenaError, InvalidInput, Unavailable
+from lerobot_arena.core.errors import Unavailable
 from lerobot_arena.core.observation import FloatArray, JointSample
 from lerobot_arena.core.robot import RobotSpec
 from lerobot_arena.core.units import RADIANS
@@ -22,12 +20,12 @@ from lerobot_arena.embodiment.lerobot_bus import (
 )
 from lerobot_arena.embodiment.lerobot_cameras import CameraThread
 from lerobot_arena.embodiment.lerobot_config import keep_torque, load_config, take_cameras
+from lerobot_arena.embodiment.lerobot_connect import check_motors, connect_device, make_device, try_to
 from lerobot_arena.embodiment.lerobot_hardware import MotorHealth
 from lerobot_arena.embodiment.lerobot_joints import (
     JointMap,
     check_stored_calibration,
     map_joints,
-    parts_of,
 )
 from lerobot_arena.embodiment.lerobot_torque import buses_with_torque, switch_torque
 from lerobot_arena.embodiment.params import EmbodimentParams
@@ -86,15 +84,15 @@ class LerobotEmbodiment:
             outlet.warn(f"{config.type} has no disable_torque_on_disconnect: it may relax when it is let go.")
         if getattr(config, "max_relative_target", None) is not None:
             outlet.warn("max_relative_target is set: LeRobot may clip what the guard has sent.")
-        device = _make_device(config)
+        device = make_device(config)
         self._joints = map_joints(self.robot, device, self._params.robot_unit)
         check_stored_calibration(self.robot, device, self._joints)
         self._limp_buses = buses_with_torque(device) if self._params.torque_off_on_estop else []
-        _check_motors(device)
+        check_motors(device)
         self._warn_of_torque(outlet)
         if self._ending.is_set():
             return
-        _connect_device(device, outlet)
+        connect_device(device, outlet)
         rate_hz = self._params.hardware_rate_hz
         self._health = MotorHealth(
             device, self._joints, self.robot.joint_names, rate_hz=rate_hz, clock=self._clock
@@ -235,7 +233,7 @@ class LerobotEmbodiment:
             except Exception as error:  # bus errors have no common type; the bus may come back
                 self._report(error, outlet)
                 self._ending.wait(_PAUSE_AFTER_ERROR_S)
-        _try(self._device.disconnect, outlet)
+        try_to(self._device.disconnect, outlet)
 
     def _next_target(self, due_ns: int) -> FloatArray | None:
         """Wait for a target, a read that is due, or the end."""
@@ -329,75 +327,6 @@ class LerobotEmbodiment:
     def _need_joints(self) -> JointMap:
         assert self._joints is not None
         return self._joints
-
-
-def _make_device(config: Any) -> Any:
-    from lerobot.robots.utils import make_robot_from_config
-
-    try:
-        return make_robot_from_config(config)
-    except (ImportError, ValueError, NotImplementedError) as error:
-        raise InvalidInput(f"LeRobot cannot make a {config.type}: {error}") from error
-
-
-def _check_motors(device: Any) -> None:
-    """Look at the motors without touching torque. Raises Unavailable (no answer), InvalidInput (other calibration)."""
-    for _, part in parts_of(device):
-        bus = getattr(part, "bus", None)
-        if bus is None:
-            continue
-        try:
-            bus.connect()
-            try:
-                fits = part.is_calibrated
-            finally:
-                bus.disconnect(disable_torque=False)
-        except Exception as error:  # SDKs raise OSError, ConnectionError, RuntimeError and their own
-            raise Unavailable(f"{part.name} does not answer: {_one_line(error)}") from error
-        if not fits:
-            raise InvalidInput(
-                f"The motors hold another calibration than {part.calibration_fpath}: run `lerobot-calibrate` for id "
-                f"{part.id or '…'} again, or use the id the arm was calibrated with."
-            )
-
-
-def _connect_device(device: Any, outlet: Outlet) -> None:
-    try:
-        device.connect(calibrate=False)
-        if device.is_calibrated:
-            return
-        problem: ArenaError = InvalidInput(
-            f"{device.name} {device.id or ''} is not calibrated: run `lerobot-calibrate` first."
-        )
-    except EOFError:
-        problem = InvalidInput(
-            f"{device.name} asked for input while connecting: run `lerobot-calibrate` for it first."
-        )
-    except Exception as error:  # as above
-        problem = Unavailable(f"{device.name} does not connect: {_one_line(error)}")
-    _let_go(device, outlet)
-    raise problem
-
-
-def _let_go(device: Any, outlet: Outlet) -> None:
-    """Free what a failed connect holds, or the next try finds the port taken. Torque stays as it is."""
-    if device.is_connected:
-        _try(device.disconnect, outlet)
-    for _, part in parts_of(device):
-        bus = getattr(part, "bus", None)
-        if bus is not None and bus.is_connected:
-            _try(partial(bus.disconnect, disable_torque=False), outlet)
-
-
-def _try(disconnect: Callable[[], None], outlet: Outlet) -> None:
-    try:
-        disconnect()
-    except Exception as error:  # the cable is out: nothing is left to let go
-        outlet.warn(f"Disconnecting failed: {_one_line(error)}")
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def make(robot: RobotSpec, params: EmbodimentParams, wire: Wire) -> LerobotEmbodiment:
