@@ -42,7 +42,7 @@ class Call[T]:
     read: Callable[[Answer], T]
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None
-    timeout_s: float = READ_TIMEOUT_S
+    timeout_s: float = field(default_factory=lambda: READ_TIMEOUT_S)
     form: Form | None = None
     """Files to send, instead of a body."""
     is_urgent: bool = False

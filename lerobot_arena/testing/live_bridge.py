@@ -19,7 +19,8 @@ from lerobot_arena.testing.bridge_fake_link import FakeArms
 from lerobot_arena.testing.bridge_fake_server import fake_services
 from lerobot_arena.testing.bridge_rig import make_settings
 
-_WAIT_S = 20.0
+# A machine that is busy with other tests is no defect.
+_WAIT_S = 60.0
 
 
 class LiveBridge:

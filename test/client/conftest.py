@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lerobot_arena.client import Arena, AsyncArena
+from lerobot_arena.client import Arena, AsyncArena, call
 from lerobot_arena.client.loop_thread import LoopThread
 from lerobot_arena.testing.live_bridge import LiveBridge, live_bridge
 
@@ -39,9 +39,11 @@ class Asker:
 
 @pytest.fixture(autouse=True)
 def own_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Nobody's login, token or bridge."""
+    """Nobody's login, token or bridge, and patience."""
     for name in ("ARENA_URL", "ARENA_TOKEN", "ARENA_BRIDGE_PORT"):
         monkeypatch.delenv(name, raising=False)
+    # A machine that is busy with other tests is no defect: what shall time out says so itself.
+    monkeypatch.setattr(call, "READ_TIMEOUT_S", 60.0)
     monkeypatch.setenv("ARENA_CONFIG_DIR", str(tmp_path / "config"))
     return tmp_path / "config"
 
