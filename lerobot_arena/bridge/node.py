@@ -298,7 +298,9 @@ async def _serve(node: BridgeNode, settings: Settings, logs: RingLog) -> int:
     try:
         await services.open()
         await offer_first_admin(services.desk, settings, listener.getsockname()[1])
-        await serve(create_app(services), listener, ending)
+        app = create_app(services)
+        app.openapi()  # holds the loop for a fifth of a second, and makes the routes: not while somebody waits
+        await serve(app, listener, ending)
         await services.end_runs()
     finally:
         spin.end()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of the bridge: one part that cannot end keeps no other from ending, least of all what stops the arms."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,3 +48,13 @@ async def test_every_part_ends_whatever_another_one_raises(
                 part = getattr(rig.services, name)
                 monkeypatch.setattr(part, "close", noting(part.close, name, ended, name == broken))
     assert ended == list(PARTS), "in this order"
+
+
+async def test_nothing_keeps_an_app_that_ended(tmp_path: Path) -> None:
+    """A cache that does keeps all its routes: a process with many of them stands still in every collection."""
+    async with open_rig(tmp_path) as rig:
+        assert (await rig.http.get("/health")).status_code == 200
+        ended = weakref.ref(rig.app)
+    del rig
+    gc.collect()
+    assert ended() is None

@@ -74,7 +74,8 @@ def _bisect(
             bad = middle
         else:
             good = middle
-    return good, scale_step(start, end, bad)
+    # Not scaled by 1: rounding could end short of what was found broken.
+    return good, end if bad == 1.0 else scale_step(start, end, bad)
 
 
 def shortened(start: Vector, end: Vector, share: float, rule: Rule, moves: tuple[bool, ...]) -> Vector:
