@@ -122,11 +122,12 @@ class SpinThread:
             raise
 
     def end(self) -> None:
-        """Stop spinning and wait for the thread."""
+        """Stop spinning and wait for the thread. One that hangs keeps its executor: freeing it would be a crash."""
         self._ending.set()
         self._executor.wake()
         self._thread.join(timeout=2.0)
-        self._executor.shutdown(timeout_sec=1.0)
+        if not self._thread.is_alive():
+            self._executor.shutdown(timeout_sec=1.0)
 
 
 def init_ros(args: list[str] | None = None) -> None:

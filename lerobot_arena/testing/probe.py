@@ -44,7 +44,10 @@ class Probe:
         """End thread, node and context; may be called without `start`."""
         self._ending.set()
         if self._thread.is_alive():
-            self._thread.join(5)
+            self._thread.join(60.0)
+            assert not self._thread.is_alive(), (
+                "what it waits on must not go before it: the process would end"
+            )
         self._executor.shutdown()
         self.node.destroy_node()
         self.context.try_shutdown()

@@ -108,7 +108,8 @@ class ServoBus:
         """The other end of the cable is gone: from now on the port fails."""
         if not self._ending.is_set():
             self._ending.set()
-            self._thread.join(timeout=2.0)
+            self._thread.join(60.0)
+            assert not self._thread.is_alive(), "it would go on with a number that is another file's by then"
             os.close(self._master)
 
     def close(self) -> None:

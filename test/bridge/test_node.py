@@ -79,7 +79,8 @@ class RobotSide:
 
     def close(self) -> None:
         self._ending.set()
-        self._thread.join(10)
+        self._thread.join(60.0)
+        assert not self._thread.is_alive(), "what it waits on must not go before it: the process would end"
         self._executor.shutdown()
         self._node.destroy_node()
         self._context.try_shutdown()
