@@ -7,7 +7,7 @@ from math import acos, dist, pi
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lerobot_arena.core.errors import InvalidInput
@@ -63,6 +63,7 @@ def wall_at(limit: float) -> Any:
     return rule
 
 
+@example(start=-1.0, end=2e-122, limit=0.0)
 @given(start=st.floats(-1, 1), end=st.floats(-1, 1), limit=st.floats(-1, 1))
 def test_a_step_ends_before_the_wall_and_from_behind_it_never_further(
     start: float, end: float, limit: float

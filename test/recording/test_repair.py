@@ -200,6 +200,12 @@ def test_a_stub_of_a_crash_goes(make_rig: Callable[..., Rig]) -> None:
     assert not stub.exists() and rig.ids() == list(range(5))
 
 
+def test_a_folder_that_a_recorder_has_just_made_is_left_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "sess_20231114_221330_bd5337"
+    folder.mkdir()
+    assert not needs_repair(folder) and repair_all(tmp_path) == [] and not any(folder.iterdir())
+
+
 def test_the_lock_of_a_dead_process_does_not_stand_in_the_way(sound: Path, tmp_path: Path) -> None:
     path = tmp_path / sound.name
     path.write_bytes(sound.read_bytes()[:5000])
