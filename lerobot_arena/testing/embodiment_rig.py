@@ -12,6 +12,7 @@ import numpy as np
 
 from lerobot_arena.embodiment.simulation.scene import HOME_RAD
 from lerobot_arena.testing.bench import wait_until
+from lerobot_arena.testing.gentle_end import end_gently
 from lerobot_arena.testing.probe import Probe
 
 NAMES = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
@@ -149,6 +150,6 @@ class EmbodimentProcess:
         return self.process.wait(timeout=20.0)
 
     def close(self) -> None:
-        self.process.kill()
+        end_gently(self.process)
         self.process.communicate()
         print(self.log.read_text())

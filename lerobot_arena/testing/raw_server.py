@@ -65,6 +65,9 @@ class RawServer:
     def close(self) -> None:
         """End it, and what it holds open."""
         self._is_closed = True
+        # Closing alone leaves the thread in accept for ever.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for peer in self._open:
             peer.close()

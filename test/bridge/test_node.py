@@ -34,6 +34,7 @@ from lerobot_arena.core.session import (
 )
 from lerobot_arena.core.verdict import Decision, Outcome
 from lerobot_arena.testing.bridge_fake_link import FakeArms, moving_picture
+from lerobot_arena.testing.gentle_end import end_gently
 
 # Three starts of a process that imports for seconds, on a machine that may be busy with other tests.
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -212,8 +213,7 @@ def bridge(robot_side: RobotSide, data_dir: Path) -> Iterator[BridgeProcess]:
         made.until(made.is_up)
         yield made
     finally:
-        made.process.kill()
-        made.process.wait(10)
+        end_gently(made.process)
         made.http.close()
 
 

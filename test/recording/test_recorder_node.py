@@ -16,6 +16,7 @@ import yaml
 
 from lerobot_arena.recording.file_info import read_info
 from lerobot_arena.recording.names import session_files, session_folders
+from lerobot_arena.testing.gentle_end import end_gently
 from lerobot_arena.testing.recording_rig import messages_of
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -109,8 +110,7 @@ def stage(ros_domain: int, tmp_path: Path, request: pytest.FixtureRequest) -> It
     made = Stage(tmp_path / "recordings", *getattr(request, "param", ()))
     yield made
     if made.process.poll() is None:
-        made.process.kill()
-        made.process.wait()
+        end_gently(made.process)
         made.node.destroy_node()
         made._rclpy.try_shutdown()
 

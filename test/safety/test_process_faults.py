@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from lerobot_arena.testing.gentle_end import end_gently
 from lerobot_arena.testing.guard_rig import (
     ACTION_TIMEOUT_S,
     MARGIN_S,
@@ -60,6 +61,7 @@ def source(stand_in: StandIn) -> Iterator[Source]:
     made = Source("answer")
     yield made
     if made.process.poll() is None:
+        end_gently(made.process)
         made.kill()
 
 
@@ -82,6 +84,7 @@ def test_d1_a_killed_policy_stops_the_run_and_moves_again_only_after_a_start(
         assert stand_in.moved_since(since) == 0
         stand_in.run()
     finally:
+        end_gently(again.process)
         again.kill()
 
 
