@@ -110,6 +110,8 @@ def test_the_printed_link_makes_the_first_admin_once(guarded: Any, look: Look, a
     expect(page.locator("#link")).to_have_attribute("data-health", "live")
     again, _ = look(guarded, fragment=f"#first-admin={secret}")
     log_in(again, "otto")
+    expect(again.locator("#login-title")).to_have_text("Log in")
+    again.wait_for_timeout(300)  # some turns of the page, none of which may take the reason away
     expect(again.locator("#login-problem")).not_to_be_empty()
     assert [user.name for user in guarded.do(guarded.services.accounts.users.all)] == ["olga"]
 

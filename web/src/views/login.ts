@@ -75,12 +75,12 @@ export class LoginView {
       this.done();
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
-      setText(this.problem, error.message);
       // Somebody has an account by now, so that the link is used up.
       if (this.secret && error.status === 409) {
         this.secret = '';
-        this.place.hidden = true;
+        this.open();
       }
+      setText(this.problem, error.message);
       this.password.select();
     } finally {
       this.submit.disabled = false;
