@@ -286,8 +286,7 @@ class LerobotEmbodiment:
         """Torque again, with the goal where the arm is: it may have fallen since the goal before."""
         if not self._is_limp:
             return
-        here = self._need_joints().positions(self._device.get_observation())
-        self._device.send_action(self._need_joints().action(here))
+        self._device.send_action(self._need_joints().action(self._positions()))
         on, count = switch_torque(self._limp_buses, is_on=True)
         if on < count:
             raise Unavailable(f"Only {on} of {count} motors took their torque back.")
@@ -297,17 +296,22 @@ class LerobotEmbodiment:
         """An answer is owed: for a while it may come to any question."""
         self._doubt_until_ns = self._clock.steady_ns() + round(DOUBT_S * NS)
 
-    def _positions(self) -> FloatArray:
+    def _ask_positions(self) -> FloatArray:
         forget_late_answers(self._all_buses)
         return self._need_joints().positions(self._device.get_observation())
+
+    def _positions(self) -> FloatArray:
+        """Where the joints are; while an answer is owed, as two readings say. Raises ConnectionError if they differ."""
+        positions = self._ask_positions()
+        if self._clock.steady_ns() < self._doubt_until_ns:
+            apart_rad = float(abs(self._ask_positions() - positions).max())
+            if not apart_rad < SAME_RAD:
+                raise ConnectionError("one of two joint readings in a row was another question's answer")
+        return positions
 
     def _read(self) -> JointReading:
         stamp_ns = self._clock.wall_ns()
         positions = self._positions()
-        if self._clock.steady_ns() < self._doubt_until_ns:
-            apart_rad = float(abs(self._positions() - positions).max())
-            if not apart_rad < SAME_RAD:
-                raise ConnectionError("one of two joint readings in a row was another question's answer")
         self._answered_ns = self._clock.steady_ns()
         self._reads += 1
         return JointReading(
